@@ -1,0 +1,211 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The neutral record of facts: what is known about one socket, wherever it lives. A source
+ * (sources/) fills it, rules (rules.h) judge it, json carries it. It holds no pointer into a stack.
+ *
+ * Unknown is a value and never the same as "no" or "not yet": a number that the source cannot know
+ * is FACT_UNKNOWN, a moment that has not come is FACT_NEVER, a yes/no is a `fact_bool`.
+ * All ages are microseconds before the moment the facts were taken.
+ */
+#ifndef LASTACK_DOCTOR_FACTS_H
+#define LASTACK_DOCTOR_FACTS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "lastack.h"
+
+#define FACT_UNKNOWN UINT64_MAX       /* of every uint64_t below */
+#define FACT_NEVER (UINT64_MAX - 1)   /* of ages and deadlines: has not happened, does not run */
+#define FACT_NO_PID 0u                /* unknown process */
+#define FACT_NO_FD (-1)               /* unknown descriptor, or none */
+#define FACT_PROGRAM_LEN 32           /* bytes of a program's name with its NUL; may hold any byte */
+
+static inline bool fact_known(uint64_t v)
+{
+    return v < FACT_NEVER;
+}
+
+/* Yes, no, or not to be known from here. */
+typedef enum { FACT_NO = 0, FACT_YES = 1, FACT_MAYBE = -1 } fact_bool;
+
+/* What a holder is. A descriptor is the usual one; the others are how a reference hides. */
+enum fact_holder_kind {
+    FACT_HOLDER_DESCRIPTOR,
+    FACT_HOLDER_MESSAGE, /* in flight in a message (SCM_RIGHTS), not yet received */
+    FACT_HOLDER_CALL,    /* a thread inside a call on a descriptor that is closed meanwhile */
+    FACT_HOLDER_RING,    /* registered with, or used by, an io_uring */
+    FACT_HOLDER_MAPPING, /* mmap */
+    FACT_HOLDER_OTHER,   /* a reference that could not be named */
+    FACT_HOLDER_KIND_CNT
+};
+
+/* How it came to its reference. */
+enum fact_origin {
+    FACT_ORIGIN_UNKNOWN,
+    FACT_ORIGIN_SOCKET,
+    FACT_ORIGIN_ACCEPT,
+    FACT_ORIGIN_DUP,
+    FACT_ORIGIN_FORK,
+    FACT_ORIGIN_EXEC, /* kept across exec */
+    FACT_ORIGIN_MESSAGE,
+    FACT_ORIGIN_CNT
+};
+
+/* What its process is doing at this moment. */
+enum fact_doing {
+    FACT_DOING_UNKNOWN,
+    FACT_DOING_RUNNING,    /* on a CPU or ready to be */
+    FACT_DOING_ACCEPT,
+    FACT_DOING_RECV,       /* read, recv, recvmsg, ... */
+    FACT_DOING_SEND,
+    FACT_DOING_CONNECT,
+    FACT_DOING_POLL,       /* poll, select, epoll_wait */
+    FACT_DOING_WAIT_CHILD, /* wait, waitpid */
+    FACT_DOING_SLEEP,      /* nanosleep, pause, sigsuspend */
+    FACT_DOING_LOCK,       /* futex */
+    FACT_DOING_OTHER,      /* another call: doing_text names it */
+    FACT_DOING_STOPPED,    /* by a signal or a tracer */
+    FACT_DOING_ZOMBIE,
+    FACT_DOING_CNT
+};
+
+/* One reference to the socket. */
+struct fact_holder {
+    enum fact_holder_kind kind;
+    uint32_t pid;                   /* FACT_NO_PID: unknown */
+    int32_t fd;                     /* FACT_NO_FD: it is no descriptor */
+    char program[FACT_PROGRAM_LEN]; /* "": unknown. Raw bytes: escape before showing */
+    enum fact_origin origin;
+    uint64_t since_us;              /* age of the reference */
+    fact_bool close_on_exec;
+    enum fact_doing doing;
+    uint64_t doing_id;              /* of ACCEPT, RECV, SEND, CONNECT: the id of the socket it waits
+                                       on (facts.id, or FACT_UNKNOWN) */
+    char doing_text[24];            /* name of the call, "" if not known */
+    uint32_t threads;               /* of its process; 0: unknown */
+    fact_bool watching;             /* would be told (poll, epoll, blocked call) if it got readable */
+};
+
+/* A call by a program that concerns the end of the connection. */
+enum fact_call_kind {
+    FACT_CALL_NONE,
+    FACT_CALL_CLOSE,
+    FACT_CALL_DUP_OVER, /* dup2 over it */
+    FACT_CALL_EXEC,     /* close-on-exec */
+    FACT_CALL_EXIT,     /* its process died */
+    FACT_CALL_MESSAGE_DROP,
+    FACT_CALL_SHUT_RD,
+    FACT_CALL_SHUT_WR,
+    FACT_CALL_SHUT_RDWR,
+    FACT_CALL_OPERATOR, /* `lastack end` */
+    FACT_CALL_KIND_CNT
+};
+
+struct fact_call {
+    enum fact_call_kind kind;       /* NONE: unknown or has not happened */
+    uint64_t age_us;
+    uint32_t pid;
+    char program[FACT_PROGRAM_LEN];
+    int32_t fd;
+    uint64_t left;                  /* closes: references that stayed */
+};
+
+#define FACT_CLOSE_MAX 8 /* the newest closes that are kept */
+
+struct facts {
+    /* who */
+    uint64_t id;                /* within its stack; 0: half-open and time-wait entries */
+    uint64_t socket_id;         /* what holders hold; 0: no socket */
+    char stack[32];             /* name of the stack it lives in */
+    struct lastack_tuple tuple;
+    enum lastack_state state;   /* LISTEN: a listener; CLOSED: a socket without connection */
+    fact_bool passive;          /* came in through a listener */
+    uint64_t peer_id;           /* the other end in the same stack; 0: not here */
+
+    /* whose */
+    fact_bool unaccepted;       /* in a listener's queue */
+    uint64_t listener_id;       /* of an unaccepted one; 0: none or unknown */
+    fact_bool orphan;           /* no descriptor any more; the stack finishes the protocol */
+    uint64_t references;
+    struct fact_holder *holders; /* owned by the list; holder_cnt of them */
+    uint32_t holder_cnt;
+
+    /* both halves */
+    fact_bool shut_rd, shut_wr;  /* asked for by this side's programs */
+    uint64_t fin_in_us;          /* age of the peer's FIN */
+    uint64_t fin_out_us;         /* age of our FIN (queued) */
+    fact_bool fin_acked;         /* our FIN was acknowledged */
+    struct fact_call fin_out_by; /* the call that queued it */
+    uint64_t eof_read_us;        /* age of the first receive that returned 0 */
+
+    /* closes of its descriptors, oldest first; the last one is closes[close_cnt - 1] */
+    struct fact_call closes[FACT_CLOSE_MAX];
+    uint32_t close_cnt;
+    fact_bool close_all;         /* `closes` holds every close since birth */
+
+    /* queues */
+    uint64_t receive_queue;      /* bytes not read; listener: connections that wait for accept */
+    uint64_t send_queue;         /* bytes not acknowledged; listener: backlog */
+    uint64_t send_unsent;        /* of these, never sent */
+    uint64_t receive_window, send_window; /* bytes: last offered by us / by the peer */
+
+    /* ages */
+    uint64_t born_us, state_us, data_in_us, data_out_us;
+    uint64_t bytes_in, bytes_out;
+
+    /* what ends it */
+    enum lastack_timer timer;
+    uint64_t timer_us;           /* until it is due, from now */
+    uint64_t retransmits;        /* of the segment in hand */
+    uint64_t probes;             /* zero-window probes without an opening */
+    int error;                   /* pending SO_ERROR, positive; -1: unknown */
+    int last_error;              /* what ended it; -1: unknown */
+};
+
+/* All fields unknown or never; no holders. */
+void facts_init(struct facts *facts);
+
+/* A list owns its records, their holders and nothing else. */
+struct facts_list {
+    struct facts *all;
+    uint32_t cnt, cap;
+    bool failed; /* out of memory: the list is not complete */
+};
+
+void facts_list_init(struct facts_list *list);
+void facts_list_free(struct facts_list *list);
+/* One more record, initialised; valid until the next add. NULL: out of memory (`failed` is set). */
+struct facts *facts_list_add(struct facts_list *list);
+/* One more holder, all unknown; valid until the next one. NULL: out of memory. */
+struct fact_holder *facts_holder_add(struct facts_list *list, struct facts *facts);
+/* Forget the holders of one record, for a source that knows better (the supervisor: /proc). */
+void facts_holders_clear(struct facts *facts);
+/* Append to `closes`, dropping the oldest when full. */
+void facts_close_add(struct facts *facts, const struct fact_call *call);
+/* The record with this id (not 0), or NULL. */
+struct facts *facts_list_find(const struct facts_list *list, uint64_t id);
+/* Put a program's name wherever this pid stands without one. */
+void facts_list_name(struct facts_list *list, uint32_t pid, const char *program);
+/* Fill what follows from the list as a whole: peer_id (mirrored tuples), listener_id. */
+void facts_list_relate(struct facts_list *list);
+
+/* Words of the enums, as JSON has them ("descriptor", "fork", "accept", "close", ...). */
+const char *fact_holder_kind_name(enum fact_holder_kind kind);
+const char *fact_origin_name(enum fact_origin origin);
+const char *fact_doing_name(enum fact_doing doing);
+const char *fact_call_name(enum fact_call_kind kind);
+
+/*
+ * JSON: an array of objects whose keys are the fields above. The string "unknown" stands for an
+ * unknown value, null for "never"; a missing key is unknown. Ids are numbers, addresses strings.
+ */
+struct text; /* text.h */
+void facts_encode(struct text *out, const struct facts_list *list);
+void facts_encode_one(struct text *out, const struct facts *facts);
+/* Parses `json` (NUL-terminated). 0, -EINVAL (`why` gets a sentence), -ENOMEM. `list` must be
+ * initialised; on an error it holds what was read so far. */
+int facts_decode(struct facts_list *list, const char *json, char *why, size_t why_len);
+
+#endif
