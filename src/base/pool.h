@@ -21,6 +21,11 @@ struct pool {
     uint8_t **slabs;
     void *free_list;
     uint32_t fresh;          /* objects of the newest slab never given out */
+    /* how pool.c finds an object's place without dividing */
+    uint8_t slab_shift;      /* a slab has 2^slab_shift bytes, aligned to that */
+    uint32_t head_len;       /* bytes before its first object */
+    uint32_t size_inverse;
+    uint64_t objects_inverse;
 };
 
 /* `limit` objects of `size` bytes at most. Takes no memory yet. */
