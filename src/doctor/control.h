@@ -25,7 +25,7 @@
 #define CONTROL_PATH_LEN 108 /* as sun_path */
 #define CONTROL_NAME_LEN 32  /* with its NUL */
 #define CONTROL_DIR_MAX 3
-#define CONTROL_WHY_LEN 256
+#define CONTROL_WHY_LEN 512
 
 /* ---- names and places ---- */
 
@@ -54,6 +54,10 @@ struct control_info {
     char address[LASTACK_ADDRESS_TEXT]; /* of its interface; "" if loopback only */
     struct lastack_usage usage;
 };
+
+/* "wr", "rdwr", "rst" <-> SHUT_WR, SHUT_RDWR, LASTACK_END_RST (-1: none of them). */
+const char *control_how_name(int how);
+int control_how_parse(const char *word);
 
 /* A line with its newline. */
 void control_request_format(struct text *out, const struct control_request *request);

@@ -196,6 +196,8 @@ const char *fact_holder_kind_name(enum fact_holder_kind kind);
 const char *fact_origin_name(enum fact_origin origin);
 const char *fact_doing_name(enum fact_doing doing);
 const char *fact_call_name(enum fact_call_kind kind);
+const char *fact_state_name(enum lastack_state state); /* as ss prints it; CLOSED: "UNCONN" */
+const char *fact_timer_name(enum lastack_timer timer);
 
 /*
  * JSON: an array of objects whose keys are the fields above. The string "unknown" stands for an
@@ -207,5 +209,8 @@ void facts_encode_one(struct text *out, const struct facts *facts);
 /* Parses `json` (NUL-terminated). 0, -EINVAL (`why` gets a sentence), -ENOMEM. `list` must be
  * initialised; on an error it holds what was read so far. */
 int facts_decode(struct facts_list *list, const char *json, char *why, size_t why_len);
+struct json; /* json.h */
+/* The same, from an array that is parsed already. */
+int facts_decode_json(struct facts_list *list, const struct json *array, char *why, size_t why_len);
 
 #endif
