@@ -8,7 +8,7 @@
  * lowest level with anything in it has the earliest timer, and all slots of a level are ahead of
  * now's own digit. When now comes to the first tick of a slot, its timers are dealt out to lower
  * levels. The slot of now itself at level 0 takes timers that are already over: they wait there
- * for the next advance.
+ * for the next advance, whose first step is to come to now.
  *
  * The top level has only two bits left (digits 0 .. 3), and its order is that of a circle: this
  * is how 32-bit ticks wrap.
@@ -119,7 +119,6 @@ void wheel_advance(struct wheel *wheel, uint32_t now)
     unsigned level, slot;
     uint32_t tick;
 
-    take_slot(wheel, 0, wheel->now & SLOT_MASK, &wheel->due);
     while (first_slot(wheel, &level, &slot, &tick) && tick - wheel->now <= now - wheel->now) {
         struct list moved;
         list_init(&moved);
@@ -131,7 +130,6 @@ void wheel_advance(struct wheel *wheel, uint32_t now)
         }
         for (struct list *node; (node = list_pop_front(&moved)) != NULL;)
             place(wheel, (struct timer *)node); /* link is the first member */
-        take_slot(wheel, 0, tick & SLOT_MASK, &wheel->due);
     }
     wheel->now = now;
 }
