@@ -57,10 +57,10 @@ def main():
     want = (1, f"{sums[0]} passed, {sums[1]} failed, {sums[2]} skipped")
     got = judge(everything)
     gate.verdict("adds up", [] if got == want else [f"{got} instead of {want}"])
-    got = judge([])
     got = judge(["good", "never-ran"])
     gate.verdict("a program without a log is a failure",
                  [] if got == (1, "2 passed, 1 failed, 0 skipped") else [str(got)])
+    got = judge([])
     gate.verdict("no test at all is a failure", [] if got == (1, "0 passed, 1 failed, 0 skipped")
                  else [str(got)])
     gate.done()
