@@ -15,7 +15,9 @@ static void call_init(struct fact_call *call)
 
 void facts_init(struct facts *f)
 {
+    static const struct lastack_address any = {{[10] = 0xff, [11] = 0xff}};
     memset(f, 0, sizeof *f);
+    f->tuple.local = f->tuple.remote = any;
     f->passive = f->unaccepted = f->orphan = FACT_MAYBE;
     f->shut_rd = f->shut_wr = f->fin_acked = f->close_all = FACT_MAYBE;
     f->references = FACT_UNKNOWN;
@@ -150,13 +152,13 @@ static struct facts *find_tuple(struct facts **sorted, size_t cnt, const struct 
 /* The listener an unaccepted connection waits in: bound to its address, else to the wildcard. */
 static uint64_t listener_of(struct facts **sorted, size_t cnt, const struct facts *f)
 {
-    static const uint8_t mapped_any[16] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
+    static const struct lastack_address any = {{[10] = 0xff, [11] = 0xff}};
     struct lastack_tuple tuple = f->tuple;
-    memcpy(tuple.remote.bytes, mapped_any, 16);
+    tuple.remote = any;
     tuple.remote_port = 0;
     struct facts *listener = find_tuple(sorted, cnt, &tuple);
     if (!listener) {
-        memcpy(tuple.local.bytes, mapped_any, 16);
+        tuple.local = any;
         listener = find_tuple(sorted, cnt, &tuple);
     }
     return listener && listener->state == LASTACK_LISTEN ? listener->id : 0;

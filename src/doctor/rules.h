@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Facts in, findings out: pure functions. A finding has a code that never changes (docs/findings/
+ * has a page for each), says how sure it is, on what evidence, and what to change.
+ *
+ * Age alone is never a verdict: every rule names a call that is missing or bytes that cannot move.
+ * Age only keeps a rule silent: a program gets `grace_us` to make the call that it owes.
+ */
+#ifndef LASTACK_DOCTOR_RULES_H
+#define LASTACK_DOCTOR_RULES_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "doctor/facts.h"
+#include "doctor/text.h"
+
+enum severity {
+    SEVERITY_HEALTHY,   /* looks odd, is right: do not touch it */
+    SEVERITY_NOTE,      /* ends by itself, or its cause is at the other end */
+    SEVERITY_ATTENTION, /* somebody waits for it; it may be meant so */
+    SEVERITY_PROBLEM,   /* will not end unless something is changed */
+    SEVERITY_CNT
+};
+const char *severity_name(enum severity severity); /* "healthy", "note", "attention", "problem" */
+
+/* The classes of SEMANTICS.md section 5. */
+#define FINDING_SHARED "shared"
+#define FINDING_UNREAD "unread"
+#define FINDING_DEAF "deaf"
+#define FINDING_WORKING "working"
+#define FINDING_BLOCKED "blocked"
+#define FINDING_UNACCEPTED "unaccepted"
+#define FINDING_ORPHAN "orphan"
+#define FINDING_WAITING_PEER "waiting-peer"
+#define FINDING_FORGOTTEN "forgotten"
+
+struct finding {
+    const char *code;
+    enum severity severity;
+    bool certain;              /* follows from the facts; else inferred from them */
+    const struct facts *about; /* belongs to the list that was judged */
+    struct text sentence;      /* no full stop, safe for a terminal */
+    struct text evidence;      /* lines, each with its newline */
+    struct text remedy;        /* lines: what to change in the program */
+    int end_how;               /* the politest lastack_end that ends it now; -1: not to be ended */
+};
+
+struct findings {
+    struct finding *all;
+    uint32_t cnt, cap;
+    bool failed; /* out of memory: not complete */
+};
+
+struct rules_options {
+    uint64_t grace_us;  /* how long a program may take to make the call it owes */
+    uint64_t moving_us; /* data that moved within this time moves */
+};
+
+/* 1 s and 5 s. */
+extern const struct rules_options rules_defaults;
+
+void findings_init(struct findings *findings);
+void findings_free(struct findings *findings);
+/* Judge one record, its cause first. `list` is where it looks for peers and listeners. */
+void diagnose_one(struct findings *out, const struct facts_list *list, const struct facts *facts,
+                  const struct rules_options *options);
+/* Judge all. Worst first, then oldest state first; findings of one record stay together. */
+void diagnose(struct findings *out, const struct facts_list *list,
+              const struct rules_options *options);
+
+/* How to end this connection in the politest way that ends it: SHUT_WR, SHUT_RDWR,
+ * LASTACK_END_RST; -1 if there is nothing to end (listener, TIME_WAIT, closed). */
+int rules_end_how(const struct facts *facts);
+/* True if it is half-closed on purpose and data moves (class "working", from either side). */
+bool rules_half_close_works(const struct facts *facts, const struct rules_options *options);
+
+#endif

@@ -1,0 +1,292 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Rules about what is on the wire and in queues: blocked, orphan, waiting peer, unaccepted. */
+#include <stdio.h>
+#include <string.h>
+
+#include "doctor/rules_case.h"
+#include "doctor/words.h"
+
+#define RETRY_SUSPECT 2 /* retransmissions of one segment: more than one loss explains */
+#define PROBE_SUSPECT 3 /* zero-window probes while the program still owns the connection */
+
+static bool is_closing(const struct facts *f)
+{
+    return f->state == LASTACK_FIN_WAIT_1 || f->state == LASTACK_CLOSING ||
+           f->state == LASTACK_LAST_ACK;
+}
+
+static void say_timer(struct text *out, const struct facts *f)
+{
+    text_add(out, words_timer(f->timer));
+    if (fact_known(f->timer_us)) {
+        text_add(out, " is due in ");
+        words_duration(out, f->timer_us);
+    }
+}
+
+/* If the other end lives in the same stack: who holds it. */
+static void evidence_peer(struct finding *finding, const struct rules_case *c)
+{
+    const struct facts *peer = facts_list_find(c->list, c->f->peer_id);
+    if (!peer)
+        return;
+    text_printf(&finding->evidence, "the other end is %llu (%s)", (unsigned long long)peer->id,
+                fact_state_name(peer->state));
+    for (uint32_t i = 0; i < peer->holder_cnt && i < 3; i++) {
+        text_add(&finding->evidence, i ? "; " : ": ");
+        words_holder(&finding->evidence, peer, &peer->holders[i], false);
+    }
+    text_add(&finding->evidence, "\n");
+}
+
+/* ---- blocked ---- */
+
+enum obstacle { OBSTACLE_NONE, OBSTACLE_WINDOW, OBSTACLE_SILENCE };
+
+static enum obstacle find_obstacle(const struct facts *f)
+{
+    bool queued = (fact_known(f->send_queue) && f->send_queue > 0) || is_closing(f);
+    uint64_t probes = fact_known(f->probes) ? f->probes : 0;
+    uint64_t retries = fact_known(f->retransmits) ? f->retransmits : 0;
+    bool window = f->send_window == 0 &&
+                  (probes > 0 || f->timer == LASTACK_TIMER_PROBE || f->send_unsent > 0);
+    if (!queued || f->state == LASTACK_LISTEN || f->state == LASTACK_TIME_WAIT)
+        return OBSTACLE_NONE;
+    /* While the program owns the connection, a shut window is its peer's right for a while. */
+    if (window && (is_closing(f) || probes >= PROBE_SUSPECT))
+        return OBSTACLE_WINDOW;
+    return retries >= RETRY_SUSPECT ? OBSTACLE_SILENCE : OBSTACLE_NONE;
+}
+
+bool facts_are_blocked(const struct facts *f)
+{
+    return find_obstacle(f) != OBSTACLE_NONE;
+}
+
+static void blocked_sentence(struct text *out, const struct facts *f, enum obstacle obstacle)
+{
+    bool fin = is_closing(f);
+    bool data = fact_known(f->send_queue) && f->send_queue > 0;
+    if (fin && data) {
+        text_add(out, "our FIN waits behind ");
+        words_bytes(out, f->send_queue);
+    } else if (fin) {
+        text_add(out, "our FIN");
+    } else {
+        words_bytes(out, f->send_queue);
+    }
+    if (obstacle == OBSTACLE_WINDOW)
+        text_printf(out, "%s cannot leave: the peer's window is shut, its program does not read",
+                    fin && data ? " that" : "");
+    else
+        text_printf(out, " and %s not acknowledged after %llu retransmissions: the peer or the path "
+                         "is gone",
+                    fin && !data ? "is" : "are", (unsigned long long)f->retransmits);
+}
+
+static void say_orphan(struct text *out, const struct facts *f);
+
+bool rule_blocked(struct rules_case *c)
+{
+    const struct facts *f = c->f;
+    enum obstacle obstacle = find_obstacle(f);
+    if (obstacle == OBSTACLE_NONE)
+        return false;
+    bool orphan = f->orphan == FACT_YES, window = obstacle == OBSTACLE_WINDOW;
+    /* Silence ends by the retry limit, an orphan by its own limits; a held one behind a shut window
+     * may stay for ever. */
+    enum severity severity = orphan || !window ? SEVERITY_NOTE : SEVERITY_ATTENTION;
+    if (window && !orphan && is_closing(f))
+        severity = SEVERITY_PROBLEM;
+    struct finding *finding = finding_add(c, FINDING_BLOCKED, severity, window);
+    blocked_sentence(&finding->sentence, f, obstacle);
+    if (fact_known(f->probes) && f->probes > 0)
+        line_printf(&finding->evidence, "%llu probes without an opening",
+                    (unsigned long long)f->probes);
+    if (f->timer != LASTACK_TIMER_NONE) {
+        say_timer(&finding->evidence, f);
+        text_add(&finding->evidence, "\n");
+    }
+    evidence_peer(finding, c);
+    evidence_holders(finding, f);
+    if (window)
+        line_printf(&finding->remedy, "the peer's program must read; TCP_USER_TIMEOUT on this side "
+                                      "bounds the wait");
+    else
+        line_printf(&finding->remedy, "nothing to change here: the retry limit ends it; "
+                                      "TCP_USER_TIMEOUT ends it sooner");
+    if (orphan) {
+        finding = finding_add(c, FINDING_ORPHAN, SEVERITY_NOTE, true);
+        say_orphan(&finding->sentence, f);
+    }
+    return true;
+}
+
+/* ---- orphan ---- */
+
+static void say_orphan(struct text *out, const struct facts *f)
+{
+    text_add(out, "no process holds it any more; the stack is finishing the protocol");
+    if (f->timer != LASTACK_TIMER_NONE) {
+        text_add(out, ", and ");
+        say_timer(out, f);
+    }
+}
+
+static void waiting_for_peer(struct rules_case *c, enum severity severity);
+
+bool rule_orphan(struct rules_case *c)
+{
+    const struct facts *f = c->f;
+    bool waits = is_closing(f) || f->state == LASTACK_FIN_WAIT_2;
+    if (f->orphan != FACT_YES || !waits || !age_over(f->state_us, c->options->grace_us))
+        return false;
+    struct finding *finding = finding_add(c, FINDING_ORPHAN, SEVERITY_NOTE, true);
+    say_orphan(&finding->sentence, f);
+    evidence_closes(finding, f, FACT_NEVER - 1);
+    evidence_peer(finding, c);
+    line_printf(&finding->remedy, "nothing: it ends by itself");
+    if (f->state == LASTACK_FIN_WAIT_2)
+        waiting_for_peer(c, SEVERITY_NOTE);
+    return true;
+}
+
+/* ---- waiting peer ---- */
+
+static void waiting_for_peer(struct rules_case *c, enum severity severity)
+{
+    const struct facts *f = c->f;
+    struct finding *finding = finding_add(c, FINDING_WAITING_PEER, severity, true);
+    struct text *out = &finding->sentence;
+    text_add(out, "our FIN left ");
+    words_ago(out, f->fin_out_us);
+    if (f->fin_out_by.kind != FACT_CALL_NONE) {
+        text_add(out, " (");
+        if (f->fin_out_by.kind != FACT_CALL_OPERATOR && f->fin_out_by.pid != FACT_NO_PID) {
+            words_process(out, f->fin_out_by.pid, f->fin_out_by.program);
+            text_add(out, ", ");
+        }
+        text_printf(out, "%s)", words_call(&f->fin_out_by));
+    }
+    text_add(out, " and is acknowledged; the peer has not closed its half");
+    if (f->orphan != FACT_YES)
+        text_add(out, ", and no timer ends the wait while a process holds it");
+    evidence_peer(finding, c);
+    evidence_holders(finding, f);
+    if (f->orphan == FACT_YES)
+        return;
+    line_printf(&finding->remedy, "if nothing more is expected from the peer: close() instead of "
+                                  "shutdown(SHUT_WR) alone; then the FIN_WAIT_2 timeout ends it");
+    line_printf(&finding->remedy, "if an answer is expected: bound the wait (SO_RCVTIMEO, poll with a "
+                                  "timeout), then close");
+}
+
+/* A holder that sits in a call that the peer's FIN would end. */
+static bool somebody_listens(const struct facts *f)
+{
+    for (uint32_t i = 0; i < f->holder_cnt; i++)
+        if (f->holders[i].watching == FACT_YES ||
+            (f->holders[i].doing == FACT_DOING_RECV && f->holders[i].doing_id == f->id))
+            return true;
+    return false;
+}
+
+bool rule_waiting_peer(struct rules_case *c)
+{
+    const struct facts *f = c->f;
+    if (f->state != LASTACK_FIN_WAIT_2 || f->orphan == FACT_YES)
+        return false;
+    if (rules_half_close_works(f, c->options)) {
+        struct finding *finding = finding_add(c, FINDING_WORKING, SEVERITY_HEALTHY, true);
+        text_add(&finding->sentence, "this side has closed its half and the peer still sends: a "
+                                     "half-close on purpose");
+        evidence_holders(finding, f);
+        return true;
+    }
+    if (!age_over(f->state_us, c->options->grace_us))
+        return false;
+    bool elsewhere = facts_list_find(c->list, f->peer_id) != NULL;
+    waiting_for_peer(c, somebody_listens(f) || elsewhere ? SEVERITY_NOTE : SEVERITY_ATTENTION);
+    return true;
+}
+
+/* ---- unaccepted ---- */
+
+static void say_listener(struct finding *finding, const struct facts *listener)
+{
+    if (!listener)
+        return;
+    text_printf(&finding->evidence, "listener %llu on ", (unsigned long long)listener->id);
+    words_end(&finding->evidence, &listener->tuple.local, listener->tuple.local_port);
+    if (fact_known(listener->receive_queue) && fact_known(listener->send_queue))
+        text_printf(&finding->evidence, ": %llu wait, backlog %llu",
+                    (unsigned long long)listener->receive_queue,
+                    (unsigned long long)listener->send_queue);
+    text_add(&finding->evidence, "\n");
+    evidence_holders(finding, listener);
+}
+
+static void accept_remedy(struct finding *finding)
+{
+    line_printf(&finding->remedy, "the missing call is accept(): see what the holder of the listener is "
+                                  "doing; give it more workers, or a thread that only accepts");
+    line_printf(&finding->remedy, "if accept() fails with EMFILE, look for the descriptors that are "
+                                  "never closed");
+}
+
+bool rule_unaccepted(struct rules_case *c)
+{
+    const struct facts *f = c->f;
+    bool reset = f->state == LASTACK_CLOSED;
+    bool ended = reset || age_over(f->fin_in_us, c->options->grace_us);
+    if (f->unaccepted != FACT_YES)
+        return false;
+    if (!ended)
+        return true; /* waits its turn: healthy, and no other rule applies without a holder */
+    struct finding *finding = finding_add(c, FINDING_UNACCEPTED, SEVERITY_PROBLEM, true);
+    struct text *out = &finding->sentence;
+    text_add(out, reset ? "the peer reset it" : "the peer came, and closed its half ");
+    if (!reset)
+        words_ago(out, f->fin_in_us);
+    text_add(out, " while it waited in the listener's queue: no process has accepted it, so nobody can "
+                  "close it");
+    if (fact_known(f->receive_queue) && f->receive_queue > 0) {
+        words_bytes(&finding->evidence, f->receive_queue);
+        text_add(&finding->evidence, " wait in it\n");
+    }
+    say_listener(finding, facts_list_find(c->list, f->listener_id));
+    accept_remedy(finding);
+    return true;
+}
+
+/* A full queue that moves is a burst: somebody must have waited in it. */
+static bool is_overdue(const struct rules_case *c)
+{
+    for (uint32_t i = 0; i < c->list->cnt; i++) {
+        const struct facts *f = &c->list->all[i];
+        if (f->unaccepted == FACT_YES && f->listener_id == c->f->id &&
+            age_over(f->born_us, c->options->grace_us))
+            return true;
+    }
+    return false;
+}
+
+/* True: it is a listener, healthy or not. */
+bool rule_listener(struct rules_case *c)
+{
+    const struct facts *f = c->f;
+    if (f->state != LASTACK_LISTEN)
+        return false;
+    if (!fact_known(f->receive_queue) || !fact_known(f->send_queue) || f->receive_queue == 0 ||
+        f->receive_queue < f->send_queue || !is_overdue(c))
+        return true;
+    struct finding *finding = finding_add(c, FINDING_UNACCEPTED, SEVERITY_PROBLEM, true);
+    text_add(&finding->sentence, "the accept queue of the listener on ");
+    words_end(&finding->sentence, &f->tuple.local, f->tuple.local_port);
+    text_printf(&finding->sentence,
+                " is full (%llu wait, backlog %llu): new connections are refused",
+                (unsigned long long)f->receive_queue, (unsigned long long)f->send_queue);
+    evidence_holders(finding, f);
+    accept_remedy(finding);
+    return true;
+}

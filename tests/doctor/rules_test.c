@@ -1,0 +1,249 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The doctor's rules on recorded facts: facts/NAME.json is one case.
+ *   about   what the record shows, for people
+ *   expect  {"ID": ["CODE SEVERITY certain|inferred", ...]}, cause first; every record that is not
+ *           named must yield nothing
+ *   says    words that the findings must contain
+ *   end     how to end record 7 (wr, rdwr, rst), or "refuse": a half-close that works
+ */
+#include <dirent.h>
+#include <inttypes.h>
+
+#include "doctor/control.h"
+#include "doctor/group.h"
+#include "doctor/json.h"
+#include "doctor/rules.h"
+#include "doctor/story.h"
+#include "test.h"
+
+static char *file_read(const char *path)
+{
+    FILE *file = fopen(path, "r");
+    size_t len = 0;
+    char *bytes = calloc(1, 1 << 20);
+    if (file && bytes)
+        len = fread(bytes, 1, (1 << 20) - 1, file);
+    if (file)
+        fclose(file);
+    if (!len)
+        FAIL("%s cannot be read", path);
+    return bytes;
+}
+
+/* "CODE SEVERITY certain" of every finding about `facts`, one per line. */
+static void list_findings(struct text *out, const struct findings *findings,
+                          const struct facts *facts)
+{
+    for (uint32_t i = 0; i < findings->cnt; i++) {
+        const struct finding *f = &findings->all[i];
+        if (f->about == facts)
+            text_printf(out, "%s %s %s\n", f->code, severity_name(f->severity),
+                        f->certain ? "certain" : "inferred");
+    }
+}
+
+static void check_expected(const struct json *root, const struct facts_list *list,
+                           const struct findings *findings)
+{
+    for (uint32_t i = 0; i < list->cnt; i++) {
+        struct text got, want;
+        char id[24];
+        snprintf(id, sizeof id, "%" PRIu64, list->all[i].id);
+        text_init(&got);
+        text_init(&want);
+        list_findings(&got, findings, &list->all[i]);
+        const struct json *lines = json_get(json_get(root, "expect"), id);
+        for (const struct json *l = lines ? lines->child : NULL; l; l = l->next)
+            text_printf(&want, "%s\n", l->string);
+        CHECK_STR(text_string(&got), text_string(&want));
+        text_free(&got);
+        text_free(&want);
+    }
+}
+
+static void check_says(const struct json *root, const struct findings *findings)
+{
+    struct text all;
+    text_init(&all);
+    for (uint32_t i = 0; i < findings->cnt; i++)
+        text_printf(&all, "%s\n%s%s", text_string(&findings->all[i].sentence),
+                    text_string(&findings->all[i].evidence), text_string(&findings->all[i].remedy));
+    const struct json *says = json_get(root, "says");
+    for (const struct json *s = says ? says->child : NULL; s; s = s->next)
+        if (!strstr(text_string(&all), s->string))
+            FAIL("\"%s\" is not said; this is:\n%s", s->string, text_string(&all));
+    for (const char *c = text_string(&all); *c; c++)
+        CHECK(*c == '\n' || (unsigned char)*c >= 0x20);
+    text_free(&all);
+}
+
+static void check_end(const struct json *root, const struct facts_list *list)
+{
+    const char *want = json_get_string(root, "end", NULL);
+    const struct facts *f = facts_list_find(list, 7);
+    if (!want || !f)
+        return;
+    bool works = rules_half_close_works(f, &rules_defaults);
+    CHECK_STR(works ? "refuse" : control_how_name(rules_end_how(f)), want);
+}
+
+/* Every record must survive its way through JSON, and its story must be told without a crash. */
+static void check_round_trip(const struct facts_list *list)
+{
+    struct text first, second;
+    struct facts_list again;
+    char why[128];
+    text_init(&first);
+    text_init(&second);
+    facts_list_init(&again);
+    facts_encode(&first, list);
+    CHECK_EQ(facts_decode(&again, text_string(&first), why, sizeof why), 0);
+    facts_encode(&second, &again);
+    CHECK_STR(text_string(&first), text_string(&second));
+    for (uint32_t i = 0; i < list->cnt; i++) {
+        struct story story;
+        story_tell(&story, &list->all[i]);
+        CHECK(story.now.len > 0);
+        story_free(&story);
+    }
+    facts_list_free(&again);
+    text_free(&first);
+    text_free(&second);
+}
+
+static void run_file(const void *arg)
+{
+    char why[128] = "";
+    char *bytes = file_read(arg);
+    struct json_document *document = json_parse(bytes, strlen(bytes), why, sizeof why);
+    struct facts_list list;
+    struct findings findings;
+    facts_list_init(&list);
+    findings_init(&findings);
+    if (!document ||
+        facts_decode_json(&list, json_get(json_root(document), "facts"), why, sizeof why) < 0) {
+        FAIL("%s: %s", (const char *)arg, why);
+    } else {
+        const struct json *root = json_root(document);
+        CHECK(json_get(root, "about") != NULL);
+        diagnose(&findings, &list, &rules_defaults);
+        check_expected(root, &list, &findings);
+        check_says(root, &findings);
+        check_end(root, &list);
+        check_round_trip(&list);
+    }
+    findings_free(&findings);
+    facts_list_free(&list);
+    json_free(document);
+    free(bytes);
+}
+
+static int compare_strings(const void *a, const void *b)
+{
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+TEST_SETUP(files)
+{
+    static char *paths[512];
+    size_t cnt = 0;
+    DIR *dir = opendir(FACTS_DIR);
+    for (struct dirent *e; dir && (e = readdir(dir)) && cnt < 512;) {
+        size_t len = strlen(e->d_name);
+        if (len > 5 && strcmp(e->d_name + len - 5, ".json") == 0 &&
+            asprintf(&paths[cnt], "%s/%s", FACTS_DIR, e->d_name) > 0)
+            cnt++;
+    }
+    if (dir)
+        closedir(dir);
+    qsort(paths, cnt, sizeof paths[0], compare_strings);
+    for (size_t i = 0; i < cnt; i++)
+        test_register(strrchr(paths[i], '/') + 1, run_file, paths[i]);
+}
+
+/* The classes of SEMANTICS.md section 5 all have a record that shows them. */
+TEST(every_class_has_a_record)
+{
+    static const char *const codes[] = {"shared",     "unread", "deaf",         "working",  "blocked",
+                                        "unaccepted", "orphan", "waiting-peer", "forgotten"};
+    for (size_t i = 0; i < sizeof codes / sizeof codes[0]; i++) {
+        char command[512];
+        snprintf(command, sizeof command, "grep -qs '\"%s [a-z]* [a-z]*\"' %s/*.json", codes[i],
+                 FACTS_DIR);
+        if (system(command) != 0)
+            FAIL("no record expects %s", codes[i]);
+    }
+}
+
+/* Age alone is never a verdict: any record that is healthy now is healthy when everything about it
+ * is ten times as old, as long as no deadline of a program depends on it. */
+TEST(age_is_no_verdict)
+{
+    static const enum lastack_state states[] = {LASTACK_ESTABLISHED, LASTACK_CLOSED, LASTACK_SYN_SENT,
+                                                LASTACK_TIME_WAIT, LASTACK_LISTEN};
+    for (size_t i = 0; i < sizeof states / sizeof states[0]; i++) {
+        struct facts_list list;
+        struct findings findings;
+        facts_list_init(&list);
+        findings_init(&findings);
+        struct facts *f = facts_list_add(&list);
+        REQUIRE(f);
+        f->id = 1;
+        f->state = states[i];
+        f->state_us = f->born_us = f->data_in_us = f->data_out_us = 30ull * 86400 * 1000000;
+        f->fin_in_us = f->fin_out_us = f->eof_read_us = FACT_NEVER;
+        f->references = 1;
+        if (states[i] == LASTACK_CLOSED)
+            f->born_us = FACT_NEVER;
+        struct fact_holder *h = facts_holder_add(&list, f);
+        REQUIRE(h);
+        h->pid = 5;
+        h->fd = 3;
+        diagnose(&findings, &list, NULL);
+        CHECK_EQ(findings.cnt, 0);
+        findings_free(&findings);
+        facts_list_free(&list);
+    }
+}
+
+/* A thousand connections that leak in the same way are one group, worst first. */
+TEST(same_leaks_are_one_group)
+{
+    struct facts_list list;
+    struct findings findings;
+    struct finding_groups groups;
+    facts_list_init(&list);
+    findings_init(&findings);
+    for (uint64_t id = 1; id <= 1001; id++) {
+        struct facts *f = facts_list_add(&list);
+        REQUIRE(f);
+        f->id = id;
+        f->references = 1;
+        f->passive = FACT_YES;
+        f->tuple.local_port = 80;
+        f->tuple.remote_port = (uint16_t)id;
+        f->state = id == 500 ? LASTACK_FIN_WAIT_2 : LASTACK_CLOSE_WAIT;
+        f->fin_in_us = f->fin_out_us = f->state_us = f->eof_read_us = id * 1000000 + 5000000;
+        struct fact_holder *h = facts_holder_add(&list, f);
+        REQUIRE(h);
+        h->pid = (uint32_t)id;
+        h->fd = 3;
+        snprintf(h->program, sizeof h->program, "leaky");
+    }
+    diagnose(&findings, &list, NULL);
+    REQUIRE(findings_group(&groups, &findings, SEVERITY_ATTENTION));
+    CHECK_EQ(groups.cnt, 2);
+    REQUIRE(groups.cnt == 2);
+    CHECK_STR(groups.all[0].first->code, "deaf");
+    CHECK_EQ(groups.all[0].record_cnt, 1000);
+    CHECK_EQ(groups.all[0].first->about->id, 1001); /* the oldest */
+    CHECK_EQ(groups.all[0].members[0]->id, 1001);
+    CHECK_STR(groups.all[1].first->code, "waiting-peer");
+    CHECK_EQ(groups.all[1].record_cnt, 1);
+    finding_groups_free(&groups);
+    findings_free(&findings);
+    facts_list_free(&list);
+}
+
+TEST_MAIN()
