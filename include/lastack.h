@@ -174,9 +174,10 @@ struct lastack_frame {
 LASTACK_API void lastack_rx(lastack *stack, const struct lastack_frame *frames, size_t frame_cnt,
                             uint64_t now_ns);
 
-/* Frames owed, at most `max` of them; returns how many. The bytes belong to the stack
- * and stay valid until the next call that names it. Call again while it returns `max`.
- * Packets from the stack to itself are delivered on the way and do not come out. */
+/* Frames owed, at most `max` and at most LASTACK_TX_MAX of them; returns how many. The bytes
+ * belong to the stack and stay valid until the next call that names it. Call again until it
+ * returns 0. Packets from the stack to itself are delivered on the way and do not come out. */
+#define LASTACK_TX_MAX 256
 LASTACK_API size_t lastack_tx(lastack *stack, struct lastack_frame *frames, size_t max,
                               uint64_t now_ns);
 

@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The five verbs over TCP, ICMP and IP. */
+#include "stack/stack.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "stack/ip_input.h"
+#include "stack/ip_output.h"
+
+#define LOOPBACK_BUDGET 4096 /* packets to itself in one tx: two programs cannot keep it busy */
+
+bool stack_init(struct stack *stack, const struct lastack_config *config, uint64_t now_ns)
+{
+    memset(stack, 0, sizeof *stack);
+    wheel_init(&stack->wheel, (uint32_t)(now_ns / 1000000));
+    interface_table_init(&stack->interfaces);
+    list_init(&stack->upper_due);
+    bool ok = tcp_init(&stack->tcp, config, &stack->wheel, now_ns);
+    ok = fragment_init(&stack->fragments, TIMER_FRAGMENT) && ok;
+    stack->gather = malloc(65535);
+    stack->headers = malloc((TX_BATCH + 1) * sizeof *stack->headers);
+    stack->ip_id = (uint16_t)random_u32(&stack->tcp.random);
+    return ok && stack->gather != NULL && stack->headers != NULL;
+}
+
+void stack_free(struct stack *stack)
+{
+    tcp_free(&stack->tcp);
+    fragment_free(&stack->fragments);
+    free(stack->gather);
+    free(stack->headers);
+}
+
+static void time_set(struct stack *stack, uint64_t now_ns)
+{
+    if (now_ns > stack->tcp.now_ns) {
+        stack->tcp.now_ns = now_ns;
+        stack->tcp.now = (uint32_t)(now_ns / 1000000);
+    }
+    stack->tcp.actor_pid = 0;
+    stack->tcp.actor_fd = -1;
+}
+
+void stack_rx(struct stack *stack, const struct lastack_frame *frames, size_t frame_cnt,
+              uint64_t now_ns)
+{
+    time_set(stack, now_ns);
+    for (size_t i = 0; i < frame_cnt; i++)
+        ip_input(stack, &frames[i]);
+}
+
+/* The next frame owed, from whatever owes one. False: nothing. *made: a frame was built. */
+static bool frame_next(struct stack *stack, uint8_t *header, struct lastack_frame *frame,
+                       bool *made)
+{
+    struct packet *packet = packet_first(&stack->packets);
+    if (packet != NULL) {
+        bool last;
+        *made = ip_output_packet(stack, packet, header, frame, &last);
+        if (last)
+            packet_next(&stack->packets);
+        return true;
+    }
+    struct outgoing out;
+    if (!tcp_tx(&stack->tcp, &out))
+        return false;
+    *made = ip_output_segment(stack, &out, header, frame);
+    return true;
+}
+
+size_t stack_tx(struct stack *stack, struct lastack_frame *frames, size_t max, uint64_t now_ns)
+{
+    size_t cnt = 0;
+    int budget = LOOPBACK_BUDGET;
+    time_set(stack, now_ns);
+    packet_release(&stack->packets, &stack->tcp.pages);
+    max = MIN(max, (size_t)TX_BATCH);
+    while (cnt < max && budget > 0) {
+        bool made = false;
+        if (!frame_next(stack, stack->headers[cnt], &frames[cnt], &made))
+            break;
+        if (!made)
+            continue;
+        stack->packets_out++;
+        if (frames[cnt].interface == LASTACK_LOOPBACK) {
+            ip_input(stack, &frames[cnt]);
+            budget--;
+        } else {
+            cnt++;
+        }
+    }
+    return cnt;
+}
+
+void stack_tick(struct stack *stack, uint64_t now_ns)
+{
+    time_set(stack, now_ns);
+    wheel_advance(&stack->wheel, stack->tcp.now);
+    struct timer *timer;
+    while ((timer = wheel_due(&stack->wheel)) != NULL) {
+        if (timer->kind < TIMER_TCP_CNT)
+            tcp_timer(&stack->tcp, timer);
+        else if (timer->kind == TIMER_FRAGMENT)
+            fragment_timer(&stack->fragments, &stack->tcp, timer);
+        else
+            list_push_back(&stack->upper_due, &timer->link);
+    }
+}
+
+uint64_t stack_deadline(const struct stack *stack)
+{
+    uint32_t tick;
+    if (tcp_owes(&stack->tcp) || stack->packets.head != stack->packets.tail)
+        return stack->tcp.now_ns;
+    if (!wheel_next(&stack->wheel, &tick))
+        return LASTACK_NEVER;
+    int32_t ahead = (int32_t)(tick - stack->tcp.now);
+    uint64_t ms = stack->tcp.now_ns / 1000000 + (uint64_t)(ahead > 0 ? ahead : 0);
+    return MAX(ms * 1000000, stack->tcp.now_ns);
+}

@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "tcp/acknowledge.h"
+
+#include "tcp/tcp.h"
+#include "tcp/timeout.h"
+#include "tcp/transmit.h"
+
+#define DUPLICATES 3
+
+void acknowledge_established(struct tcp *tcp, struct connection *c, bool syn_retransmitted)
+{
+    /* RFC 5681 3.1: a lost SYN means a window of one segment. RFC 6298 5.7: and an RTO of 3 s. */
+    congestion_reno.init(&c->cc, c->mss, syn_retransmitted ? 1 : tcp->config.initial_window);
+    if (syn_retransmitted && !connection_has(c, CONNECTION_RTT_KNOWN))
+        c->rto_ms = MAX(c->rto_ms, 3000u);
+    c->backoff = 0;
+    c->last_tx = tcp->now;
+    keepalive_rearm(tcp, c);
+}
+
+static void window_update(struct tcp *tcp, struct connection *c, const struct segment *seg)
+{
+    uint32_t wnd = (uint32_t)seg->h.wnd << c->snd_wscale;
+    bool newer = seq_lt(c->snd_wl1, seg->h.seq) ||
+                 (c->snd_wl1 == seg->h.seq && seq_le(c->snd_wl2, seg->h.ack));
+    if (!newer)
+        return;
+    if (wnd > c->snd_wnd && c->send.len > 0)
+        connection_owe(tcp, c, 0);
+    c->snd_wnd = wnd;
+    c->snd_wl1 = seg->h.seq;
+    c->snd_wl2 = seg->h.ack;
+    c->max_snd_wnd = MAX(c->max_snd_wnd, wnd);
+}
+
+/* Take acknowledged SYN, bytes and FIN off the send side; returns payload bytes. */
+static uint32_t take_acked(struct tcp *tcp, struct connection *c, uint32_t ack)
+{
+    uint32_t acked = ack - c->snd_una;
+    if (!connection_has(c, CONNECTION_SYN_ACKED)) {
+        c->flags |= CONNECTION_SYN_ACKED;
+        acked--;
+    }
+    if (acked > c->send.len) {
+        c->flags |= CONNECTION_FIN_ACKED;
+        acked = c->send.len;
+    }
+    stream_drop(&c->send, &tcp->pages, acked, false);
+    c->snd_una = ack;
+    c->snd_nxt = seq_max(c->snd_nxt, ack);
+    c->snd_max = seq_max(c->snd_max, ack);
+    c->bytes_out += acked;
+    return acked;
+}
+
+static void congestion_acked(struct tcp *tcp, struct connection *c, uint32_t acked)
+{
+    if (!connection_has(c, CONNECTION_RECOVERY)) {
+        congestion_reno.acked(&c->cc, c->mss, acked);
+        return;
+    }
+    if (seq_ge(c->snd_una, c->recover)) { /* full acknowledgment */
+        c->flags &= ~CONNECTION_RECOVERY;
+        congestion_reno.recovered(&c->cc, c->mss, flight(c));
+        return;
+    }
+    congestion_reno.partial(&c->cc, c->mss, acked);
+    connection_owe(tcp, c, CONNECTION_RESEND_HEAD);
+}
+
+static void rtt_take(struct tcp *tcp, struct connection *c, uint32_t ack)
+{
+    if (!connection_has(c, CONNECTION_TIMING) || seq_le(ack, c->rtt_seq))
+        return;
+    c->flags &= ~CONNECTION_TIMING;
+    rtt_sample(tcp, c, (uint32_t)(tcp->now_ns / 1000) - c->rtt_start_us);
+}
+
+/* A third of the buffer is free again: as Linux, so that a writer is not woken for crumbs. */
+static void room_notify(struct tcp *tcp, struct connection *c)
+{
+    if (!connection_has(c, CONNECTION_WANTS_ROOM))
+        return;
+    if (c->send.len >= c->options.send_buffer / 3 * 2)
+        return;
+    c->flags &= ~CONNECTION_WANTS_ROOM;
+    connection_notify(tcp, c);
+}
+
+static void acknowledge_new(struct tcp *tcp, struct connection *c, uint32_t ack)
+{
+    rtt_take(tcp, c, ack);
+    bool handshake = !connection_has(c, CONNECTION_SYN_ACKED);
+    uint32_t acked = take_acked(tcp, c, ack);
+    c->dup_acks = 0;
+    c->backoff = 0;
+    c->probes = 0;
+    c->flags &= ~CONNECTION_PROBING;
+    if (seq_ge(c->snd_una, c->recover))
+        c->flags &= ~CONNECTION_RTO_BACKED;
+    if (!handshake)
+        congestion_acked(tcp, c, acked);
+    retransmit_rearm(tcp, c);
+    user_clock_update(tcp, c, true);
+    room_notify(tcp, c);
+    if (connection_has(c, CONNECTION_LINGER_WAIT) && c->send.len == 0)
+        connection_notify(tcp, c);
+    if (c->send.len > 0 || transmit_pending(c))
+        connection_owe(tcp, c, 0);
+}
+
+/* RFC 5681 2 "duplicate acknowledgment", RFC 6582 3.2. */
+static void acknowledge_duplicate(struct tcp *tcp, struct connection *c)
+{
+    if (connection_has(c, CONNECTION_RECOVERY)) {
+        congestion_reno.duplicate(&c->cc, c->mss);
+        connection_owe(tcp, c, 0);
+        return;
+    }
+    if (c->dup_acks < UINT8_MAX)
+        c->dup_acks++;
+    /* RFC 6582 4.1: not again for what a timeout has already resent. */
+    bool after_timeout = connection_has(c, CONNECTION_RTO_BACKED) && seq_le(c->snd_una, c->recover);
+    if (c->dup_acks != DUPLICATES || after_timeout)
+        return;
+    c->flags |= CONNECTION_RECOVERY;
+    c->recover = c->snd_max;
+    c->flags &= ~CONNECTION_TIMING;
+    congestion_reno.loss(&c->cc, c->mss, flight(c));
+    connection_owe(tcp, c, CONNECTION_RESEND_HEAD);
+}
+
+void acknowledge(struct tcp *tcp, struct connection *c, const struct segment *seg)
+{
+    bool newer = seq_gt(seg->h.ack, c->snd_una);
+    bool same_window = (uint32_t)seg->h.wnd << c->snd_wscale == c->snd_wnd;
+    bool duplicate = seg->h.ack == c->snd_una && seg->len == 0 && same_window &&
+                     !(seg->h.flags & (TCP_SYN | TCP_FIN)) && c->snd_nxt != c->snd_una;
+    if (newer)
+        acknowledge_new(tcp, c, seg->h.ack);
+    c->probes = 0; /* the peer lives [MUST-37] */
+    if (seq_ge(seg->h.ack, c->snd_una))
+        window_update(tcp, c, seg);
+    if (duplicate && !newer)
+        acknowledge_duplicate(tcp, c);
+}

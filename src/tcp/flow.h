@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The flow table: from the four-tuple of a segment to one of three bodies (connection, half-open
+ * entry, time-wait entry). Keyed hash, linear hashing (Litwin 1980): it grows by one bucket at a
+ * time, so no insertion ever rehashes the whole table.
+ */
+#ifndef LASTACK_TCP_FLOW_H
+#define LASTACK_TCP_FLOW_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "lastack.h"
+
+enum flow_kind {
+    FLOW_NONE,
+    FLOW_CONNECTION,
+    FLOW_HALF_OPEN,
+    FLOW_TIME_WAIT,
+    FLOW_KIND_CNT
+};
+
+/* The head of every body. */
+struct flow {
+    struct lastack_tuple key;
+    uint32_t hash_next; /* reference: kind in the top two bits, pool index below */
+    uint8_t kind;
+    uint8_t hashed;
+    uint16_t spare; /* for the body's own use */
+};
+
+struct pool;
+
+struct flow_table {
+    uint64_t key[2];
+    struct pool *pools[FLOW_KIND_CNT]; /* where references point */
+    uint32_t **segments;               /* of FLOW_SEGMENT bucket heads */
+    uint32_t segment_cnt, segment_cap;
+    uint32_t bucket_cnt;               /* in use */
+    uint32_t used;
+    uint32_t *port_use;                /* flows per local port */
+};
+
+bool flow_table_init(struct flow_table *table, const uint64_t key[2]);
+void flow_table_free(struct flow_table *table);
+
+struct flow *flow_find(const struct flow_table *table, const struct lastack_tuple *key);
+/* The key must not be in the table. */
+void flow_insert(struct flow_table *table, struct flow *flow);
+void flow_remove(struct flow_table *table, struct flow *flow);
+
+static inline bool tuple_equal(const struct lastack_tuple *a, const struct lastack_tuple *b)
+{
+    return __builtin_memcmp(a, b, sizeof *a) == 0;
+}
+
+#endif
