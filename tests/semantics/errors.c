@@ -256,13 +256,17 @@ static void case_bad_descriptors(void)
 
 static void case_bad_kinds(void)
 {
-    int pairs[2];
-
     opened("stream with UDP", socket(AF_INET, SOCK_STREAM, IPPROTO_UDP));
     opened("stream with TCP", socket(AF_INET, SOCK_STREAM, IPPROTO_TCP));
     opened("no such type", socket(AF_INET, 9, 0));
     opened("no such family", socket(99, SOCK_STREAM, 0));
     opened("unknown flag", socket(AF_INET, SOCK_STREAM | 0x100000, 0));
+}
+
+static void case_no_pairs(void)
+{
+    int pairs[2];
+
     result("pair of TCP sockets", socketpair(AF_INET, SOCK_STREAM, 0, pairs));
 }
 
@@ -318,6 +322,7 @@ static const struct semantics_case cases[] = {
     {"bad-pointers", case_bad_pointers},
     {"bad-descriptors", case_bad_descriptors},
     {"bad-kinds", case_bad_kinds},
+    {"no-pairs", case_no_pairs},
     {"port-zero", case_port_zero},
     {"self", case_self},
     {"disconnect", case_disconnect},

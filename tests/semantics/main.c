@@ -24,9 +24,12 @@
 #define CASE_LIMIT_MS 60000
 
 static const struct semantics_group *const groups[] = {
-    &group_refs,  &group_exec,   &group_pass,    &group_close,   &group_shutdown, &group_half,
-    &group_errors, &group_busy,  &group_ready,   &group_epoll,   &group_names,    &group_accept,
-    &group_backlog, &group_options, &group_io,   &group_signals, &group_beside,
+    &group_refs,  &group_close,   &group_shutdown, &group_half, &group_errors, &group_busy,
+    &group_ready, &group_epoll,   &group_names,    &group_accept,
+    &group_backlog, &group_options, &group_io,     &group_beside,
+#ifndef SEMANTICS_LIBRARY /* one process, no signals */
+    &group_exec,  &group_pass,    &group_signals,
+#endif
 };
 #define GROUP_CNT (sizeof(groups) / sizeof(groups[0]))
 

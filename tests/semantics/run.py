@@ -4,8 +4,11 @@
     run.py native PROGRAM                    the kernel's trace against expected.trace
     run.py attached PROGRAM LASTACK          under `lastack run` against the kernel's trace
                                              of the same machine and differences.list
+    run.py library PROGRAM LIBRARY_PROGRAM   the library's trace against the kernel's and
+                                             library.list; cases that need processes are left out
     run.py propose PROGRAM LASTACK [GROUP]   print what differs and is not listed, in the
                                              form of differences.list, for review
+    run.py propose-library PROGRAM LIBRARY_PROGRAM [GROUP]   the same for library.list
 
 A difference is allowed only if differences.list has it with both results; an entry that no
 longer differs, or differs in another way, fails as well.
@@ -88,13 +91,13 @@ def differing(left, right):
             if left.get(key) != right.get(key)]
 
 
-def listed_differences():
+def listed_differences(name):
     """{key: (native, attached, why)}; every entry names its rule and reason."""
     listed = {}
-    for line in lines_of("differences.list"):
+    for line in lines_of(name):
         fields = [field.strip() for field in line.split(" | ")]
         if len(fields) != 5 or not all(fields) or fields[0] in listed:
-            raise SystemExit(f"Bail out! differences.list: not an entry: {line}")
+            raise SystemExit(f"Bail out! {name}: not an entry: {line}")
         key, native, attached, rule, why = fields
         listed[key] = (native, attached, f"{rule}: {why}")
     return listed
@@ -144,7 +147,7 @@ def cannot_attach(lastack):
 
 def attached(program, lastack):
     """`lastack run` against the kernel."""
-    listed, groups = listed_differences(), groups_of(program)
+    listed, groups = listed_differences("differences.list"), groups_of(program)
     reason = cannot_attach(lastack)
     tap = Tap(len(groups) + 1)
     for group in groups:
@@ -162,12 +165,41 @@ def attached(program, lastack):
     return tap.failed
 
 
-def propose(program, lastack, only):
+def library_traces(program, library_program, group):
+    """(kernel's, library's, complaints) without the cases that one process cannot do."""
+    plain, complaint = execute([program, "--own-net", group])
+    trace, library_complaint = execute([library_program, group])
+    lacking = {key.rsplit(" ", 1)[0] + " " for key, value in trace.items()
+               if key.endswith(" end") and value.startswith("needs ")}
+
+    def kept(lines):
+        return {key: value for key, value in lines.items() if not key.startswith(tuple(lacking))}
+    return kept(plain), kept(trace), [text for text in (complaint, library_complaint) if text]
+
+
+def library(program, library_program):
+    """The library against the kernel."""
+    listed, groups = listed_differences("library.list"), groups_of(library_program)
+    tap, checked = Tap(len(groups) + 1), 0
+    for group in groups:
+        plain, trace, faults = library_traces(program, library_program, group)
+        faults += attach_faults(group, plain, trace, listed)
+        checked += len(plain)
+        known = len(of_group(listed, group))
+        tap.verdict(f"{group}: {len(plain)} lines, {known} listed differences", faults)
+    tap.verdict(f"600 lines or more were compared ({checked})", [] if checked >= 600 else ["no"])
+    return tap.failed
+
+
+def propose(name, program, other, only):
     """For the reviewer: unlisted differences as entries."""
-    listed = listed_differences()
-    for group in only or groups_of(program):
-        plain, _ = execute([program, "--own-net", group])
-        trace, complaint = execute([lastack, "run", "--", program, group])
+    listed = listed_differences(name)
+    for group in only or groups_of(program if name == "differences.list" else other):
+        if name == "differences.list":
+            plain, _ = execute([program, "--own-net", group])
+            trace, complaint = execute([other, "run", "--", program, group])
+        else:
+            plain, trace, complaint = library_traces(program, other, group)
         if complaint:
             print(f"# {group}: {complaint}")
         for key, want, got in differing(plain, trace):
@@ -182,7 +214,10 @@ def main():
         return native(arguments[0])
     if command == "attached":
         return attached(arguments[0], arguments[1])
-    return propose(arguments[0], arguments[1], arguments[2:])
+    if command == "library":
+        return library(arguments[0], arguments[1])
+    name = "differences.list" if command == "propose" else "library.list"
+    return propose(name, arguments[0], arguments[1], arguments[2:])
 
 
 if __name__ == "__main__":

@@ -34,13 +34,14 @@ void say(const char *step, const char *format, ...)
     int len = snprintf(line, sizeof(line), "%s %s %s: ", current_group, current_case, step);
 
     va_start(args, format);
-    len += vsnprintf(line + len, sizeof(line) - 1 - (size_t)len, format, args);
+    len += vsnprintf(line + len, sizeof(line) - 2 - (size_t)len, format, args);
     va_end(args);
-    if (len > (int)sizeof(line) - 2)
-        len = (int)sizeof(line) - 2;
+    if (len > (int)sizeof(line) - 3)
+        len = (int)sizeof(line) - 3;
     line[len++] = '\n';
+    line[len] = '\0';
     /* One write per line: several processes of a case write to the same pipe. */
-    if (write(STDOUT_FILENO, line, (size_t)len) != len)
+    if (dprintf(STDOUT_FILENO, "%s", line) != len)
         _exit(98);
 }
 
