@@ -210,7 +210,7 @@ void facts_encode_one(struct text *out, const struct facts *facts);
  * initialised; on an error it holds what was read so far. */
 int facts_decode(struct facts_list *list, const char *json, char *why, size_t why_len);
 struct json; /* json.h */
-/* The same, from an array that is parsed already. */
+/* The same, from an array (or an object with an array "facts") that is parsed already. */
 int facts_decode_json(struct facts_list *list, const struct json *array, char *why, size_t why_len);
 
 #endif

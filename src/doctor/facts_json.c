@@ -396,6 +396,8 @@ int facts_decode_json(struct facts_list *list, const struct json *array, char *w
     struct reader r = {why, why_len};
     if (why_len)
         why[0] = 0;
+    if (array && array->kind == JSON_OBJECT)
+        array = json_get(array, "facts");
     if (!array || array->kind != JSON_ARRAY) {
         snprintf(why, why_len, "facts must be an array");
         return -EINVAL;

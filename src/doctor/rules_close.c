@@ -325,6 +325,7 @@ void rule_forgotten(struct rules_case *c)
     for (uint32_t i = 0; i < f->holder_cnt; i++)
         stopped = stopped && (f->holders[i].doing == FACT_DOING_STOPPED ||
                               f->holders[i].kind == FACT_HOLDER_MESSAGE);
+    bool shared = strcmp(c->out->all[c->out->cnt - 1].code, FINDING_SHARED) == 0;
     struct finding *finding = finding_add(c, FINDING_FORGOTTEN, SEVERITY_PROBLEM, stopped);
     say_holders(&finding->sentence, f, false);
     text_add(&finding->sentence, stopped ? ": it cannot act on the connection"
@@ -335,7 +336,7 @@ void rule_forgotten(struct rules_case *c)
         line_printf(&finding->remedy, "let it go on (kill -CONT %u), or end it", h->pid);
     else if (h->kind == FACT_HOLDER_MESSAGE)
         line_printf(&finding->remedy, "receive the message, then close the descriptor");
-    else
+    else if (!shared) /* whose remedy says it already */
         line_printf(&finding->remedy, "close the descriptor where the connection is handed on (after "
                                       "fork(), after sendmsg()), before waiting for the next one");
 }

@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The program: finds the command and hands over. */
+#include <stdio.h>
+#include <string.h>
+
+#include "cli/cli.h"
+#include "run/run.h"
+
+static const struct command {
+    const char *name;
+    int (*main)(int argc, char **argv);
+    const char *help;
+} commands[] = {
+    {"run", run_main, "run a program on a TCP/IP stack of its own"},
+    {"ss", ss_main, "list connections: state, queues, age, who holds them"},
+    {"why", why_main, "say why connections do not end, and what to change"},
+    {"end", end_main, "end a connection now, in the politest way that ends it"},
+};
+
+#define COMMAND_CNT (sizeof commands / sizeof commands[0])
+
+static void print_help(FILE *out)
+{
+    fputs("Usage: lastack COMMAND [OPTION...]\n"
+          "A TCP/IP stack in user space in which every connection's end is accounted for.\n\n",
+          out);
+    for (size_t i = 0; i < COMMAND_CNT; i++)
+        fprintf(out, "  %-6s %s\n", commands[i].name, commands[i].help);
+    fputs("\n"
+          "Examples:\n"
+          "  lastack run -- ./server         a server on lastack's TCP\n"
+          "  lastack ss -p                   its connections, and who holds them\n"
+          "  lastack why                     which of them will not end, and why\n"
+          "  lastack end 7                   end one\n"
+          "\n"
+          "lastack COMMAND --help says more; so do the manual pages lastack(1), lastack-run(1),\n"
+          "lastack-ss(1), lastack-why(1), lastack-end(1).\n"
+          "\n"
+          "Exit status: 0 done, 1 not done, 2 wrong usage, 3 no stack is running;\n"
+          "lastack run ends with the status of its program.\n",
+          out);
+}
+
+static const struct command *find_command(const char *name)
+{
+    for (size_t i = 0; i < COMMAND_CNT; i++)
+        if (strcmp(commands[i].name, name) == 0)
+            return &commands[i];
+    return NULL;
+}
+
+static int unknown(const char *word)
+{
+    struct text shown;
+    text_init(&shown);
+    text_add_shown(&shown, word);
+    complain("lastack", "there is no %s \"%s\". Try: lastack --help",
+             word[0] == '-' ? "option" : "command", text_string(&shown));
+    text_free(&shown);
+    return EXIT_USAGE;
+}
+
+int main(int argc, char **argv)
+{
+    char name[32];
+    if (argc < 2) {
+        print_help(stderr);
+        return EXIT_USAGE;
+    }
+    if (strcmp(argv[1], "--version") == 0 || strcmp(argv[1], "-V") == 0) {
+        puts(cli_version);
+        return EXIT_DONE;
+    }
+    bool help = strcmp(argv[1], "help") == 0;
+    if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 || (help && argc == 2)) {
+        print_help(stdout);
+        return EXIT_DONE;
+    }
+    const struct command *command = find_command(argv[help ? 2 : 1]);
+    if (!command)
+        return unknown(argv[help ? 2 : 1]);
+    snprintf(name, sizeof name, "lastack %s", command->name);
+    if (help) {
+        char option[] = "--help", *args[] = {name, option, NULL};
+        return command->main(2, args);
+    }
+    argv[1] = name;
+    return command->main(argc - 1, argv + 1);
+}
