@@ -15,7 +15,8 @@
 
 struct call_options {
     const char *tun;        /* library only: the device, */
-    const char *address;    /* ... and this stack's address on it */
+    const char *address;    /* ... this stack's address on it, */
+    unsigned impair;        /* ... and how many packets of 1000 are lost, doubled, swapped */
     const char *congestion; /* kernel only: TCP_CONGESTION */
 };
 

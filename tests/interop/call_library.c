@@ -31,6 +31,7 @@ static lastack *stack;
 static lastack_process *process;
 static int tun = -1;
 static unsigned tun_interface;
+static unsigned impair; /* of 1000 packets */
 
 static uint64_t clock_ns(void)
 {
@@ -58,6 +59,7 @@ int call_begin(const struct call_options *options)
         .name = options->tun, .link = LASTACK_LINK_IP, .mtu = MTU, .prefix_len = 24};
     int added;
 
+    impair = options->impair;
     if (!options->tun || !options->address) {
         fprintf(stderr, "--tun and --address are needed\n");
         return -EINVAL;
@@ -81,6 +83,25 @@ int call_begin(const struct call_options *options)
 
 /* ---- the loop ---- */
 
+/* True for `impair` of 1000 packets; the same ones in every run. */
+static bool unlucky(void)
+{
+    static uint32_t state = 2463534242u;
+
+    state ^= state << 13;
+    state ^= state >> 17;
+    state ^= state << 5;
+    return state % 1000 < impair;
+}
+
+static void frame_write(const struct lastack_frame *frame)
+{
+    if (writev(tun, frame->iov, (int)frame->iov_cnt) < 0 && errno != EIO && errno != EAGAIN) {
+        perror("write to the TUN device");
+        exit(1);
+    }
+}
+
 static void frames_out(void)
 {
     struct lastack_frame frames[BATCH];
@@ -88,12 +109,18 @@ static void frames_out(void)
 
     do {
         cnt = lastack_tx(stack, frames, BATCH, clock_ns());
-        for (size_t i = 0; i < cnt; i++)
-            if (writev(tun, frames[i].iov, (int)frames[i].iov_cnt) < 0 && errno != EIO &&
-                errno != EAGAIN) {
-                perror("write to the TUN device");
-                exit(1);
+        for (size_t i = 0; i < cnt; i++) {
+            if (i + 1 < cnt && unlucky()) {
+                struct lastack_frame later = frames[i];
+
+                frames[i] = frames[i + 1];
+                frames[i + 1] = later;
             }
+            if (!unlucky())
+                frame_write(&frames[i]);
+            if (unlucky())
+                frame_write(&frames[i]);
+        }
     } while (cnt == BATCH);
 }
 
@@ -103,15 +130,21 @@ static size_t frames_in(void)
     struct lastack_frame frames[BATCH];
     size_t cnt = 0;
 
-    while (cnt < BATCH) {
-        ssize_t len = read(tun, data[cnt], sizeof(data[cnt]));
+    for (size_t slot = 0; slot < BATCH; slot++) {
+        ssize_t len = read(tun, data[slot], sizeof(data[slot]));
 
         if (len <= 0)
             break;
         frames[cnt] = (struct lastack_frame){
             .interface = tun_interface, .len = (uint32_t)len, .iov_cnt = 1};
-        frames[cnt].iov[0] = (struct iovec){data[cnt], (size_t)len};
-        cnt++;
+        frames[cnt].iov[0] = (struct iovec){data[slot], (size_t)len};
+        if (cnt > 0 && unlucky()) {
+            struct lastack_frame earlier = frames[cnt - 1];
+
+            frames[cnt - 1] = frames[cnt];
+            frames[cnt] = earlier;
+        }
+        cnt += !unlucky();
     }
     if (cnt)
         lastack_rx(stack, frames, cnt, clock_ns());

@@ -3,6 +3,7 @@
  * One end of an interop scenario.
  *
  *     peer ROLE SCENARIO ADDRESS PORT [--bytes N] [--congestion NAME] [--tun NAME --local A]
+ *          [--impair N]
  *
  * ROLE is client or server; ADDRESS is the server's. A server prints "listening" when clients
  * may come. Both print one line at the end: bytes and FNV-1a of what was sent and of what was
@@ -19,6 +20,7 @@ static int usage(void)
 {
     fprintf(stderr, "usage: peer client|server SCENARIO ADDRESS PORT [--bytes N]\n"
                     "            [--congestion NAME] [--tun NAME --local ADDRESS]\n"
+                    "            [--impair N]\n"
                     "scenarios:");
     for (const struct scenario *item = scenarios; item->name; item++)
         fprintf(stderr, " %s", item->name);
@@ -50,6 +52,8 @@ int main(int argc, char **argv)
             options.tun = argv[i + 1];
         else if (strcmp(argv[i], "--local") == 0)
             options.address = argv[i + 1];
+        else if (strcmp(argv[i], "--impair") == 0)
+            options.impair = (unsigned)atoi(argv[i + 1]);
         else
             return usage();
     }

@@ -45,6 +45,15 @@ SCENARIOS = {
     "refused": (0, "ECONNREFUSED", "eof"),
     "unaccepted": (0, "ECONNRESET", "closed"),
 }
+# With the library the device loses, doubles and swaps packets, too: 2 % of each, both ways.
+LOSSY = {
+    "lossy bulk-up": (3 * MB, "eof", "eof"),
+    "lossy bulk-down": (3 * MB, "eof", "eof"),
+    "lossy bulk-both": (MB, "eof", "eof"),
+    "lossy half-client": (MB, "eof", "eof"),
+    "lossy half-server": (MB, "eof", "eof"),
+    "lossy both-close": (0, "eof", "eof"),
+}
 
 
 def sudden(name):
@@ -161,19 +170,20 @@ class Ends:
         """A peer on the kernel's sockets."""
         return [self.peer, *words, "--congestion", congestion]
 
-    def ours(self, words):
+    def ours(self, words, lossy=False):
         """A peer on lastack."""
         if self.kind == "kernel":
             return [self.peer, *words]
         if self.kind == "library":
-            return [self.other, *words, "--tun", DEVICE, "--local", OURS]
+            return [self.other, *words, "--tun", DEVICE, "--local", OURS,
+                    "--impair", "20" if lossy else "0"]
         return [self.other, "run", "--tun", DEVICE, "--address", OURS + "/24", "--",
                 self.peer, *words]
 
 
 def judge(name, client, server):
     """Faults of a scenario, from what both ends say."""
-    size, client_end, server_end = SCENARIOS[name]
+    size, client_end, server_end = (SCENARIOS | LOSSY)[name]
     faults = []
     for end, want, who in ((client, client_end, "client"), (server, server_end, "server")):
         if end.get("end") != want:
@@ -197,13 +207,14 @@ def play(ends, name, role, number):
     """One scenario with lastack in `role`. Returns faults."""
     local = ends.kind == "kernel"
     server_address = "127.0.0.1" if local else (OURS if role == "server" else KERNEL)
-    size = SCENARIOS[name][0] or 1
-    tail = [name, server_address, str(20000 + 2 * number), "--bytes", str(size)]
+    size = (SCENARIOS | LOSSY)[name][0] or 1
+    tail = [name.split()[-1], server_address, str(20000 + 2 * number), "--bytes", str(size)]
     congestion = "cubic" if number % 2 else "reno"
+    lossy = name.startswith("lossy")
     if role == "server":
-        commands = (ends.kernel(["client", *tail], congestion), ends.ours(["server", *tail]))
+        commands = (ends.kernel(["client", *tail], congestion), ends.ours(["server", *tail], lossy))
     else:
-        commands = (ends.ours(["client", *tail]), ends.kernel(["server", *tail], congestion))
+        commands = (ends.ours(["client", *tail], lossy), ends.kernel(["server", *tail], congestion))
     server = End(commands[1])
     if not server.listens():
         _, faults = server.result()
@@ -244,7 +255,7 @@ def run_all(ends, names, folder):
     for role in roles:
         packet_cnt, packet_faults = 0, []
         for i, name in enumerate(names):
-            capture = Capture(DEVICE, os.path.join(folder, f"{name}-{role}.pcapng"), judged)
+            capture = Capture(DEVICE, os.path.join(folder, f"{name.replace(' ', '-')}-{role}.pcapng"), judged)
             faults = play(ends, name, role, i * 2 + (role == "client"))
             capture.stop()
             if judged:
@@ -269,14 +280,14 @@ def main():
     parser.add_argument("kind", choices=["kernel", "attached", "library"])
     parser.add_argument("peer")
     parser.add_argument("other", nargs="?")
-    parser.add_argument("--only", action="append", choices=SCENARIOS)
+    parser.add_argument("--only", action="append", choices=SCENARIOS | LOSSY)
     parser.add_argument("--keep")
     options = parser.parse_args()
     inside_own_net()
     lay_ground(options.kind != "kernel")
     ends = Ends(options.kind, os.path.abspath(options.peer),
                 options.other and os.path.abspath(options.other))
-    names = options.only or list(SCENARIOS)
+    names = options.only or list(SCENARIOS) + (list(LOSSY) if options.kind == "library" else [])
     if options.keep:
         Capture.keep = True
         return run_all(ends, names, options.keep)
