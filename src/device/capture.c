@@ -49,14 +49,13 @@ static bool by_segment(const struct lastack_record *record)
 static void comment_add_edge(struct comment *comment, const struct lastack_record *record)
 {
     char words[256], id[32] = "", who[64] = "";
-    const char *cause = lastack_cause_name(record->cause);
     if (record->id != 0)
         snprintf(id, sizeof id, "#%llu: ", (unsigned long long)record->id);
-    if (by_call(record) && record->pid != 0)
+    if (by_call(record) && record->cause != LASTACK_CAUSE_OPERATOR && record->pid != 0)
         snprintf(who, sizeof who, " by pid %u", record->pid);
-    snprintf(words, sizeof words, "%s%s -> %s, caused by %s%s%s", id,
+    snprintf(words, sizeof words, "%s%s -> %s, caused by %s%s", id,
              lastack_state_name(record->from), lastack_state_name(record->to),
-             by_call(record) ? "" : "the ", cause, who);
+             lastack_cause_name(record->cause), who);
     comment_add(comment, words);
 }
 
