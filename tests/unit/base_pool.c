@@ -5,6 +5,14 @@
 #include "base/random.h"
 #include "test.h"
 
+#if defined(__SANITIZE_ADDRESS__)
+#include <sanitizer/asan_interface.h>
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#include <sanitizer/asan_interface.h>
+#endif
+#endif
+
 #define OUT_MAX 3000
 
 static const size_t sizes[] = {1, 8, 16, 17, 48, 64, 100, 128, 384, 2048, 4096, 65536, 300000};
@@ -70,6 +78,24 @@ TEST(pool_gives_the_last_back_first)
     CHECK(pool_get(&pool) == a);
     pool_free(&pool);
 }
+
+#ifdef ASAN_POISON_MEMORY_REGION
+/* In builds with the address sanitizer a freed object cannot be touched, nor can its neighbour
+ * that was never given out. */
+TEST(pool_poisons_what_is_not_out)
+{
+    struct pool pool;
+    pool_init(&pool, "test", 100, 10);
+    uint8_t *object = pool_get(&pool);
+    CHECK(__asan_region_is_poisoned(object, 100) == NULL);
+    CHECK(__asan_address_is_poisoned(object + pool.object_size));
+    pool_put(&pool, object);
+    CHECK(__asan_address_is_poisoned(object) && __asan_address_is_poisoned(object + 99));
+    CHECK(pool_get_dirty(&pool) == object);
+    CHECK(__asan_region_is_poisoned(object, 100) == NULL);
+    pool_free(&pool);
+}
+#endif
 
 /* Random gets and puts beside an array; a walk over the indices finds exactly what is out. */
 TEST(pool_does_what_an_array_does)
