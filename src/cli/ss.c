@@ -110,7 +110,7 @@ static const struct argp_option options[] = {
     {"all", 'a', NULL, 0, "Connections in any state, listeners too", 0},
     {"listening", 'l', NULL, 0, "Listeners only", 0},
     {"processes", 'p', NULL, 0, "Who holds each: program, process, descriptor", 0},
-    {"state", KEY_STATE, "STATE", 0, "Only these states, as ss names them (several: a,b)", 0},
+    {"state", KEY_STATE, "STATE", 0, "Only this state, named as ss does (several: a,b)", 0},
     {"port", KEY_PORT, "PORT", 0, "Only where either end has this port", 0},
     {"stack", KEY_STACK, "NAME", 0, "Only this stack; without it all that run", 0},
     {"json", KEY_JSON, NULL, 0, "All facts, as a JSON array", 0},
@@ -133,7 +133,7 @@ static const char doc[] =
     "  lastack ss --state close-wait    those whose peer is done and we are not\n"
     "  lastack ss -a --port 8080        everything about port 8080\n"
     "  lastack ss -l                    listeners and their queues\n"
-    "  lastack ss -a --json > facts     all facts, for later: lastack why --facts facts\n"
+    "  lastack ss -a --json > facts     all facts, for \"lastack why --facts facts\"\n"
     "\n"
     "Exit status: 0 done, 1 not done, 2 wrong usage, 3 no stack is running.";
 

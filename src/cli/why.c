@@ -200,22 +200,26 @@ static unsigned count_records(const struct findings *findings, enum severity sev
 static void put_summary(const struct screen *screen, const struct catch *catch,
                         const struct findings *findings, bool all)
 {
-    static const char *const words[SEVERITY_CNT] = {
-        [SEVERITY_PROBLEM] = "will not end unless something is changed",
-        [SEVERITY_ATTENTION] = "may be meant so: look at it",
-        [SEVERITY_NOTE] = "ends by itself, or its cause is at the other end",
-        [SEVERITY_HEALTHY] = "looks odd and is healthy",
+    static const char *const words[SEVERITY_CNT][2] = {
+        [SEVERITY_PROBLEM] = {"will not end unless something is changed",
+                              "will not end unless something is changed"},
+        [SEVERITY_ATTENTION] = {"needs a look: it may be stuck, or meant so",
+                                "need a look: they may be stuck, or meant so"},
+        [SEVERITY_NOTE] = {"ends by itself, or its cause is at the other end",
+                           "end by themselves, or their cause is at the other end"},
+        [SEVERITY_HEALTHY] = {"looks odd and is healthy", "look odd and are healthy"},
     };
     unsigned hidden = 0;
     for (int s = SEVERITY_PROBLEM; s >= 0; s--) {
         unsigned cnt = count_records(findings, (enum severity)s);
         if (cnt && (all || s >= SEVERITY_ATTENTION))
-            fprintf(screen->file, "%u %s: %s.\n", cnt, severity_name((enum severity)s), words[s]);
+            fprintf(screen->file, "%u %s %s.\n", cnt, cnt == 1 ? "connection" : "connections",
+                    words[s][cnt != 1]);
         else
             hidden += cnt;
     }
     if (count_records(findings, SEVERITY_PROBLEM) + count_records(findings, SEVERITY_ATTENTION) == 0)
-        fprintf(screen->file, "Nothing is wrong: %u connections and listeners looked at.\n",
+        fprintf(screen->file, "Nothing is wrong (looked at: %u).\n",
                 catch->list.cnt);
     if (hidden)
         fprintf(screen->file, "%u more that need nothing: lastack why --all shows them.\n", hidden);

@@ -67,12 +67,23 @@ static bool holder_is_left_over(const struct fact_holder *h, const struct fact_c
     return h->origin == FACT_ORIGIN_ACCEPT || h->origin == FACT_ORIGIN_SOCKET;
 }
 
+/* Every descriptor that stays is one of those, and none of their processes is at work. */
+static bool holders_all_left_over(const struct facts *f, const struct fact_call *close)
+{
+    for (uint32_t i = 0; i < f->holder_cnt; i++)
+        if (!holder_is_left_over(&f->holders[i], close) ||
+            f->holders[i].doing == FACT_DOING_RUNNING)
+            return false;
+    return f->holder_cnt > 0;
+}
+
 /* The close that was meant to end the connection and could not; NULL if there is none. `certain`
  * says how sure that is.
  *
  * A close that leaves references is how a forking server should work: the parent closes its copy
  * and the child goes on. What tells the leak from that is who is left: somebody whose turn it is
- * not (certain), or somebody who can do nothing with it (inferred). */
+ * not, or somebody who can do nothing with it; and that the close came after the peer's FIN. A
+ * process that merely exits may have had the descriptor by accident, and closed nothing on purpose. */
 static const struct fact_call *shared_close(const struct rules_case *c, bool *certain)
 {
     const struct facts *f = c->f;
@@ -85,12 +96,11 @@ static const struct fact_call *shared_close(const struct rules_case *c, bool *ce
         return NULL; /* another holder still sends */
     bool all_forgotten = holders_all_forgotten(f);
     bool after_fin = age_after(last->age_us, f->fin_in_us);
-    bool left_over = f->holder_cnt > 0;
-    for (uint32_t i = 0; i < f->holder_cnt; i++)
-        left_over = left_over && holder_is_left_over(&f->holders[i], last);
+    bool left_over = after_fin && holders_all_left_over(f, last);
     bool was_read = age_after(last->age_us, f->eof_read_us); /* the one who closed was done */
-    *certain = after_fin && (left_over || was_read || all_forgotten);
-    return *certain || all_forgotten ? last : NULL;
+    bool deliberate = last->kind == FACT_CALL_CLOSE || last->kind == FACT_CALL_DUP_OVER;
+    *certain = after_fin && (all_forgotten || was_read || (left_over && deliberate));
+    return *certain || left_over || all_forgotten ? last : NULL;
 }
 
 static void shared_remedy(struct finding *finding, const struct facts *f,

@@ -145,7 +145,6 @@ bool rule_orphan(struct rules_case *c)
     say_orphan(&finding->sentence, f);
     evidence_closes(finding, f, FACT_NEVER - 1);
     evidence_peer(finding, c);
-    line_printf(&finding->remedy, "nothing: it ends by itself");
     if (f->state == LASTACK_FIN_WAIT_2)
         waiting_for_peer(c, SEVERITY_NOTE);
     return true;
