@@ -113,6 +113,9 @@ struct lastack_config {
     bool no_syn_cookies;
     bool no_window_scale;
     bool option_order_linux;      /* byte-exact option layout of Linux */
+    bool tap_loopback;            /* for captures: lastack_tx also shows packets from the stack to
+                                     itself, with interface = LASTACK_LOOPBACK. They are delivered
+                                     already: look, do not send */
 
     uint32_t record_len;          /* entries of the flight recorder, a power of two; 0: none */
     uint32_t fixed_iss;           /* tests only, with fixed_iss_set: every initial sequence number */
@@ -414,7 +417,8 @@ LASTACK_API bool lastack_holder_next(const lastack *stack, uint64_t socket_id, u
 LASTACK_API int lastack_end(lastack *stack, uint64_t id, int how);
 
 /* For a supervisor whose kernel counts the references: descriptor `fd` of `pid` is closed, and
- * `left` others stay. Kept in close_pid, close_fd, close_left and in the recorder. */
+ * `left` others stay. Kept in close_pid, close_fd, close_left and in the recorder. With left = 0
+ * the lastack_close that follows is recorded under that pid and fd. */
 LASTACK_API int lastack_close_note(lastack_process *process, int socket_fd, uint32_t pid, int fd,
                                    uint32_t left);
 

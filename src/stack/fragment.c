@@ -108,9 +108,6 @@ static bool fragment_store(struct tcp *tcp, struct fragment_packet *p, const str
 size_t fragment_take(struct fragment_table *table, struct tcp *tcp, struct ip4 *ip,
                      const struct source *source, size_t len, struct iovec *out, size_t out_max)
 {
-    if (table->done != NULL)
-        packet_clear(tcp, table->done);
-    table->done = NULL;
     struct fragment_packet *p = packet_for(table, tcp, ip);
     if (p == NULL) {
         tcp_drop(tcp, DROP_FRAGMENT_LIMIT, NULL, 0);
@@ -129,10 +126,15 @@ size_t fragment_take(struct fragment_table *table, struct tcp *tcp, struct ip4 *
     ip->fragment_offset = 0;
     ip->more_fragments = false;
     ip->total_len = (uint16_t)MIN(ip->header_len + p->total_len, 65535u);
-    p->ip.id = (uint16_t)~p->ip.id; /* a repetition starts anew, it does not hit this one */
     table->done = p;
-    timer_disarm(tcp->wheel, &p->timer);
     return covered == p->total_len ? span_cnt : 0;
+}
+
+void fragment_release(struct fragment_table *table, struct tcp *tcp)
+{
+    if (table->done != NULL)
+        packet_clear(tcp, table->done);
+    table->done = NULL;
 }
 
 void fragment_timer(struct fragment_table *table, struct tcp *tcp, struct timer *timer)

@@ -28,7 +28,7 @@ struct fragment_packet {
 
 struct fragment_table {
     struct fragment_packet *packet; /* FRAGMENT_PACKETS of them */
-    struct fragment_packet *done;   /* complete and handed out; released by the next call */
+    struct fragment_packet *done;   /* complete and handed out, until fragment_release */
 };
 
 struct tcp;
@@ -37,9 +37,10 @@ bool fragment_init(struct fragment_table *table, uint16_t timer_kind);
 void fragment_free(struct fragment_table *table);
 /* Take a fragment whose payload is `source` (`len` bytes). When it completes a packet, `out` gets
  * spans of the whole payload, *ip its header values (not a fragment any more), and the number of
- * spans is returned; they stay until the next call. 0: not yet, or dropped. */
+ * spans is returned; they stay until fragment_release. 0: not yet, or dropped. */
 size_t fragment_take(struct fragment_table *table, struct tcp *tcp, struct ip4 *ip,
                      const struct source *source, size_t len, struct iovec *out, size_t out_max);
+void fragment_release(struct fragment_table *table, struct tcp *tcp);
 void fragment_timer(struct fragment_table *table, struct tcp *tcp, struct timer *timer);
 
 #endif

@@ -186,4 +186,6 @@ void ip_input(struct stack *stack, const struct lastack_frame *frame)
     bool fragment = a.ip.more_fragments || a.ip.fragment_offset != 0;
     if (!fragment || reassembled(stack, &a))
         transport_arrives(stack, &a);
+    if (fragment)
+        fragment_release(&stack->fragments, &stack->tcp);
 }

@@ -86,6 +86,8 @@ size_t stack_tx(struct stack *stack, struct lastack_frame *frames, size_t max, u
         if (frames[cnt].interface == LASTACK_LOOPBACK) {
             ip_input(stack, &frames[cnt]);
             budget--;
+            if (stack->tcp.config.tap_loopback)
+                return cnt + 1; /* its bytes are whole until something else moves */
         } else {
             cnt++;
         }

@@ -76,7 +76,8 @@ enum connection_flag {
     CONNECTION_RTO_BACKED = 1 << 21, /* after a timeout: until all then outstanding is acked */
     CONNECTION_LINGER_WAIT = 1 << 22, /* an owner waits for all to be acknowledged */
     CONNECTION_USER_CLOCK = 1 << 23, /* DEADLINE_LIFE runs as user timeout */
-    CONNECTION_RESET_SOCKET = 1 << 24, /* connect failed: the socket may connect again */
+    CONNECTION_CLOSE_NOTED = 1 << 24, /* the last close is in the account */
+    CONNECTION_MORE = 1 << 25,       /* the last send said MSG_MORE */
 };
 
 #define OOO_MAX 32 /* gaps in a receive queue */
@@ -183,6 +184,12 @@ static inline uint32_t send_base(const struct connection *c)
 static inline uint32_t send_fin_seq(const struct connection *c)
 {
     return send_base(c) + c->send.len;
+}
+
+/* A tail smaller than a segment is to wait (TCP_CORK, MSG_MORE). */
+static inline bool send_is_corked(const struct connection *c)
+{
+    return c->options.cork || connection_has(c, CONNECTION_MORE);
 }
 
 /* Bytes (and SYN, FIN) sent and not acknowledged. */

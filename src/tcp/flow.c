@@ -85,6 +85,11 @@ void flow_table_free(struct flow_table *t)
     free(t->port_use);
 }
 
+size_t flow_table_bytes(const struct flow_table *t)
+{
+    return ((size_t)t->segment_cnt * FLOW_SEGMENT + 65536) * sizeof(uint32_t);
+}
+
 struct flow *flow_find(const struct flow_table *t, const struct lastack_tuple *key)
 {
     uint32_t reference = *bucket_of(t, tuple_hash(t, key));

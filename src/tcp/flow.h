@@ -8,6 +8,7 @@
 #define LASTACK_TCP_FLOW_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "lastack.h"
@@ -43,6 +44,8 @@ struct flow_table {
 
 bool flow_table_init(struct flow_table *table, const uint64_t key[2]);
 void flow_table_free(struct flow_table *table);
+
+size_t flow_table_bytes(const struct flow_table *table);
 
 struct flow *flow_find(const struct flow_table *table, const struct lastack_tuple *key);
 /* The key must not be in the table. */

@@ -21,7 +21,8 @@ static void edge_record(struct tcp *tcp, const struct lastack_tuple *key, uint64
                                                           .kind = LASTACK_RECORD_EDGE,
                                                           .cause = (uint8_t)cause,
                                                           .from = (uint8_t)from,
-                                                          .to = (uint8_t)to});
+                                                          .to = (uint8_t)to,
+                                                          .fd = -1});
 }
 
 static uint16_t own_mss(const struct tcp_options *options, uint32_t mtu)

@@ -107,6 +107,18 @@ size_t stream_room(struct stream *s, struct pool *pages, size_t offset, size_t l
     return stream_spans(s, offset, MIN(have, len), iov, max, covered);
 }
 
+bool stream_has_room(const struct stream *s, size_t offset, size_t len)
+{
+    for (size_t done = 0; done < len; done += PAGE_LEN - in_page(s, offset + done)) {
+        uint32_t number = page_number(s, offset + done);
+        if (!s->has_directory && number - page_number(s, 0) > 1)
+            return false;
+        if (*slot_of(s, number) == NULL)
+            return false;
+    }
+    return true;
+}
+
 void stream_read(const struct stream *s, size_t offset, void *to, size_t len)
 {
     uint8_t *out = to;

@@ -50,6 +50,8 @@ size_t stream_spans(const struct stream *stream, size_t offset, size_t len, stru
 /* Writable spans at `offset`, with pages for them. */
 size_t stream_room(struct stream *stream, struct pool *pages, size_t offset, size_t len,
                    struct iovec *iov, size_t max, size_t *covered);
+/* Are there pages for `len` bytes at `offset` already (after stream_room)? */
+bool stream_has_room(const struct stream *stream, size_t offset, size_t len);
 /* Drop `cnt` (<= len) bytes at the head; `beyond`: bytes are held past len. */
 void stream_drop(struct stream *stream, struct pool *pages, size_t cnt, bool beyond);
 /* Give everything back. */

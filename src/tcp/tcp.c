@@ -169,6 +169,7 @@ void tcp_drop(struct tcp *tcp, enum drop reason, const struct lastack_tuple *key
     struct lastack_record record = {.time_ns = tcp->now_ns,
                                     .id = id,
                                     .kind = LASTACK_RECORD_DROP,
+                                    .fd = -1,
                                     .arg = reason};
     if (key != NULL)
         record.tuple = *key;

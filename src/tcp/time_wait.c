@@ -75,6 +75,7 @@ void time_wait_delete(struct tcp *tcp, struct time_wait *tw, enum lastack_cause 
                                           .tuple = tw->flow.key,
                                           .kind = LASTACK_RECORD_EDGE,
                                           .cause = (uint8_t)cause,
+                                          .fd = -1,
                                           .from = LASTACK_TIME_WAIT,
                                           .to = cause == LASTACK_CAUSE_REUSE ? LASTACK_SYN_RCVD
                                                                              : LASTACK_CLOSED});

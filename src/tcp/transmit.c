@@ -91,7 +91,7 @@ static bool worth_sending(const struct connection *c, uint32_t len, uint32_t que
         return true;
     if (len == queued) {
         bool idle = c->snd_nxt == c->snd_una;
-        return !c->options.cork && (c->options.nodelay || idle);
+        return !send_is_corked(c) && (c->options.nodelay || idle);
     }
     return len >= c->max_snd_wnd / 2;
 }
@@ -210,7 +210,7 @@ static void probe_arm(struct tcp *tcp, struct connection *c)
     if (!connection_has(c, CONNECTION_SYN_ACKED) || c->snd_nxt != c->snd_una ||
         !transmit_pending(c) || connection_has(c, CONNECTION_PROBING))
         return;
-    bool corked = c->options.cork && c->snd_wnd > 0;
+    bool corked = send_is_corked(c) && c->snd_wnd > 0;
     c->flags |= CONNECTION_PROBING;
     c->probes = 0;
     deadline_set(tcp, c, DEADLINE_RETRANSMIT, corked ? CORK_MS : rto_now(tcp, c));

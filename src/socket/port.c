@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "socket/port.h"
+
+#include <errno.h>
+
+#include "base/address.h"
+#include "base/siphash.h"
+
+static struct list *bucket_of(lastack *stack, uint16_t port)
+{
+    return &stack->binding_buckets[(port ^ port >> 8) % BINDING_BUCKETS];
+}
+
+void binding_init(struct binding *b, struct socket *s, const struct tcp_options *options)
+{
+    list_init(&b->bucket_link);
+    b->socket = s;
+    b->address = address_from_ip4(0);
+    b->options = *options;
+}
+
+static bool overlap(const struct lastack_address *a, const struct lastack_address *b)
+{
+    return address_is_any(a) || address_is_any(b) || address_equal(a, b);
+}
+
+/* Linux' rule: two may share a port if both say SO_REUSEPORT, or both say SO_REUSEADDR and the
+ * other does not listen. */
+static bool may_share(const struct socket *own, const struct socket *other)
+{
+    if (own->reuse_port && other->reuse_port)
+        return true;
+    return own->reuse_address && other->reuse_address && other->body != BODY_LISTENER;
+}
+
+static bool port_is_free(lastack *stack, const struct binding *own,
+                         const struct lastack_address *address, uint16_t port)
+{
+    list_for_each(node, bucket_of(stack, port)) {
+        const struct binding *other = container_of(node, struct binding, bucket_link);
+        if (other != own && other->port == port && overlap(address, &other->address) &&
+            !may_share(own->socket, other->socket))
+            return false;
+    }
+    /* Connections and time-wait entries whose listener is gone hold the port too. */
+    bool in_use = tcp_of(stack)->flows.port_use[port] > 0;
+    return !in_use || own->socket->reuse_address || own->socket->reuse_port;
+}
+
+static bool port_is_unbound(lastack *stack, uint16_t port)
+{
+    list_for_each(node, bucket_of(stack, port))
+        if (container_of(node, struct binding, bucket_link)->port == port)
+            return false;
+    return true;
+}
+
+static uint32_t port_range(const lastack *stack)
+{
+    const struct lastack_config *config = &stack->stack.tcp.config;
+    return (uint32_t)config->port_high - config->port_low + 1;
+}
+
+static uint16_t port_any(lastack *stack)
+{
+    struct tcp *tcp = tcp_of(stack);
+    uint32_t range = port_range(stack), first = random_below(&tcp->random, range);
+    for (uint32_t i = 0; i < range; i++) {
+        uint16_t port = (uint16_t)(tcp->config.port_low + (first + i) % range);
+        if (tcp->flows.port_use[port] == 0 && port_is_unbound(stack, port))
+            return port;
+    }
+    return 0;
+}
+
+int port_bind(lastack *stack, struct binding *b, const struct lastack_address *address,
+              uint16_t port)
+{
+    if (port == 0)
+        port = port_any(stack);
+    if (port == 0 || !port_is_free(stack, b, address, port))
+        return -EADDRINUSE;
+    b->address = *address;
+    b->port = port;
+    list_push_back(bucket_of(stack, port), &b->bucket_link);
+    return 0;
+}
+
+int port_may_listen(lastack *stack, const struct binding *b)
+{
+    list_for_each(node, bucket_of(stack, b->port)) {
+        const struct binding *other = container_of(node, struct binding, bucket_link);
+        if (other != b && other->port == b->port && overlap(&b->address, &other->address) &&
+            other->socket->body == BODY_LISTENER &&
+            !(b->socket->reuse_port && other->socket->reuse_port))
+            return -EADDRINUSE;
+    }
+    return 0;
+}
+
+void port_release(struct binding *b)
+{
+    list_remove(&b->bucket_link);
+    b->port = 0;
+    b->address = address_from_ip4(0);
+}
+
+int port_for_connection(lastack *stack, struct lastack_tuple *key)
+{
+    struct tcp *tcp = tcp_of(stack);
+    uint32_t range = port_range(stack);
+    key->local_port = 0;
+    uint32_t offset = (uint32_t)siphash13(tcp->port_key, key, sizeof *key);
+    for (uint32_t i = 0; i < range; i++) {
+        uint32_t step = offset + tcp->port_counter++;
+        key->local_port = (uint16_t)(tcp->config.port_low + step % range);
+        if (flow_find(&tcp->flows, key) == NULL && port_is_unbound(stack, key->local_port))
+            return 0;
+    }
+    return -EADDRNOTAVAIL;
+}
