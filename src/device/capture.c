@@ -59,6 +59,16 @@ static void comment_add_edge(struct comment *comment, const struct lastack_recor
     comment_add(comment, words);
 }
 
+/* "#12: close by pid 42 (fd 5) left 1 reference, so no FIN" */
+static void comment_add_close(struct comment *comment, const struct lastack_record *record)
+{
+    char words[256];
+    snprintf(words, sizeof words, "#%llu: %s by pid %u (fd %d) left %u reference%s, so no FIN",
+             (unsigned long long)record->id, lastack_cause_name(record->cause), record->pid,
+             record->fd, record->arg, record->arg == 1 ? "" : "s");
+    comment_add(comment, words);
+}
+
 static void comment_add_drop(struct comment *comment, const struct lastack_record *record)
 {
     char words[256];
@@ -76,8 +86,18 @@ static void pending_drop(struct capture *capture, size_t at)
             (capture->pending_cnt - at) * sizeof *capture->pending);
 }
 
+/* A close that was not the last one moves no packet, and is why one did not move. */
+static bool close_is_shared(const struct lastack_record *record)
+{
+    return record->kind == LASTACK_RECORD_CALL && record->cause >= LASTACK_CAUSE_CLOSE &&
+           record->cause <= LASTACK_CAUSE_MESSAGE_DROP && record->arg > 0;
+}
+
+/* Keep what is told with a later packet. */
 static void pending_add(struct capture *capture, const struct lastack_record *record)
 {
+    if (record->kind != LASTACK_RECORD_EDGE && !close_is_shared(record))
+        return;
     if (capture->pending_cnt == CAPTURE_PENDING_MAX)
         pending_drop(capture, 0);
     capture->pending[capture->pending_cnt++] = *record;
@@ -121,12 +141,12 @@ static void explain_in(struct capture *capture, const lastack *stack, struct com
             comment_add_drop(comment, &record);
         else if (record.kind == LASTACK_RECORD_EDGE && by_segment(&record))
             comment_add_edge(comment, &record);
-        else if (record.kind == LASTACK_RECORD_EDGE)
+        else
             pending_add(capture, &record);
     }
 }
 
-/* An outbound packet tells the edges of its connection that calls and timers caused. */
+/* An outbound packet tells what calls and timers did to its connection. */
 static void explain_out(struct capture *capture, const lastack *stack,
                         const struct lastack_frame *frame, uint64_t now_ns,
                         struct comment *comment)
@@ -134,8 +154,7 @@ static void explain_out(struct capture *capture, const lastack *stack,
     struct lastack_record record;
     struct lastack_tuple tuple;
     while (lastack_record_next(stack, &capture->cursor, &record))
-        if (record.kind == LASTACK_RECORD_EDGE)
-            pending_add(capture, &record);
+        pending_add(capture, &record);
     if (capture->pending_cnt == 0)
         return;
 
@@ -144,9 +163,12 @@ static void explain_out(struct capture *capture, const lastack *stack,
         const struct lastack_record *edge = &capture->pending[i];
         bool mine = (edge->id != 0 && edge->id == frame->connection_id) ||
                     (tcp && tuple_equal(&edge->tuple, &tuple));
-        if (mine)
+        bool call = edge->kind == LASTACK_RECORD_CALL;
+        if (mine && call)
+            comment_add_close(comment, edge);
+        else if (mine)
             comment_add_edge(comment, edge);
-        if (mine || edge->time_ns + PENDING_NS < now_ns)
+        if (mine || (!call && edge->time_ns + PENDING_NS < now_ns))
             pending_drop(capture, i);
         else
             i++;

@@ -9,7 +9,8 @@
  *                capture_frame(capture, stack, &frames[i], CAPTURE_OUT, now);  for each
  *
  * Edges that a call or a timer caused are told with the next packet of the same connection that
- * goes out, if one does within a second.
+ * goes out, if one does within a second. A close that left references to the socket is told with
+ * the next such packet however late it comes: it is why none went out before.
  */
 #ifndef LASTACK_DEVICE_CAPTURE_H
 #define LASTACK_DEVICE_CAPTURE_H
@@ -37,7 +38,7 @@ struct capture {
     uint64_t packet_cnt;
     uint32_t interface_cnt;     /* interface blocks written so far: which number each is of */
     uint32_t interfaces[CAPTURE_INTERFACE_MAX];
-    struct lastack_record *pending; /* edges that wait for a packet, oldest first */
+    struct lastack_record *pending; /* what waits for a packet, oldest first */
     size_t pending_cnt;
     uint8_t *buffer;
     size_t buffer_len;
