@@ -24,7 +24,7 @@ void call_handle(struct supervisor *s, struct call *call)
     case __NR_shutdown:
         return call_shutdown(s, call);
     case __NR_close:
-        return call_close(s, call);
+        return call_close_watched(s, call);
     case __NR_getsockname:
         return call_getsockname(s, call);
     case __NR_getpeername:

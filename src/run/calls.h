@@ -33,17 +33,21 @@ void accept_forget(struct supervisor *s, struct pair *listener); /* it is being 
 /* calls_connect.c */
 void call_connect(struct supervisor *s, struct call *call);
 void connect_ready(struct supervisor *s, struct pair *pair, uint32_t events);
+/* The attempt ends with `error`. */
+void connect_abort(struct supervisor *s, struct pair *pair, int error);
 /* The thread that waits in connect(2) leaves it; the connection attempt goes on. */
 void connect_detach(struct supervisor *s, struct call *call);
 
 /* calls_option.c */
 void call_getsockopt(struct supervisor *s, struct call *call);
 void call_setsockopt(struct supervisor *s, struct call *call);
+/* SO_ERROR of a DEAD pair, which is no longer pending then. */
+int option_error_take(struct pair *pair, int a);
 void call_ioctl(struct supervisor *s, struct call *call);
 
 /* calls_end.c */
 void call_shutdown(struct supervisor *s, struct call *call);
-void call_close(struct supervisor *s, struct call *call);
+void call_close_watched(struct supervisor *s, struct call *call);
 void call_sendto(struct supervisor *s, struct call *call);
 
 #endif

@@ -21,7 +21,7 @@
 
 void call_listen(struct supervisor *s, struct call *call)
 {
-    struct pair *pair = call_open(s, call, (int)call->args[0]);
+    struct pair *pair = call_pair(s, call, (int)call->args[0]);
     int result;
 
     if (!pair) {
@@ -88,6 +88,7 @@ static struct pair *listener_take(struct supervisor *s, struct pair *listener)
     pair->kind = PAIR_CONNECTED;
     pair->accepted = true;
     pair->peer = peer;
+    pair_buffer_raise(pair->a);
     return pair;
 }
 
@@ -123,7 +124,7 @@ static void accept_deliver(struct supervisor *s, struct call *call, struct pair 
 
 void call_accept(struct supervisor *s, struct call *call)
 {
-    struct pair *listener = call_open(s, call, (int)call->args[0]), *pair;
+    struct pair *listener = call_pair(s, call, (int)call->args[0]), *pair;
 
     if (!listener) {
         call_continue(s, call);

@@ -1,13 +1,16 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * connect. While a non-blocking attempt runs, A must not be writable: its send buffer is made as
- * small as the kernel allows and filled. Success takes the filling out again, which is the one
- * EPOLLOUT edge; failure closes B with the filling unread, which is POLLERR and POLLHUP.
+ * connect. While a non-blocking attempt runs, A must not be writable: bytes of ours fill a quarter
+ * of its send buffer, where the kernel draws that line. Success takes them out again, which is the
+ * one EPOLLOUT edge; failure closes B with them unread, which is POLLERR and POLLHUP.
+ * Exactly one edge needs exactly one kernel buffer, and only sendfile makes one that large.
  */
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/sendfile.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -19,45 +22,49 @@
 #include "run/pump.h"
 #include "run/task.h"
 
-static void connect_fill(struct pair *pair, int a)
+#define FILL_LEN (56u << 10) /* > A_SEND_BUFFER / 4, <= 16 pages */
+
+static int filler(struct supervisor *s)
 {
-    static const char zeros[4096];
+    if (s->filler < 0) {
+        s->filler = memfd_create("lastack-filler", MFD_CLOEXEC);
+        if (s->filler >= 0 && ftruncate(s->filler, FILL_LEN) != 0) {
+            close(s->filler);
+            s->filler = -1;
+        }
+    }
+    return s->filler;
+}
+
+static void connect_fill(struct supervisor *s, struct pair *pair, int a)
+{
     char scrap[4096];
-    int smallest = 1;
+    off_t from = 0;
     ssize_t len;
 
     if (pair->fill_len)
         return;
     while (recv(pair->b, scrap, sizeof scrap, MSG_DONTWAIT) > 0)
         ; /* written before connect: not possible on TCP, so nobody misses it */
-    setsockopt(a, SOL_SOCKET, SO_SNDBUF, &smallest, sizeof smallest);
-    pair->small_buffer = true;
-    while ((len = send(a, zeros, sizeof zeros, MSG_DONTWAIT | MSG_NOSIGNAL)) > 0)
-        pair->fill_len += (uint32_t)len;
+    len = sendfile(a, filler(s), &from, FILL_LEN);
+    pair->fill_len = len > 0 ? (uint32_t)len : 0;
 }
 
-static void connect_unfill(struct supervisor *s, struct pair *pair)
+static void connect_unfill(struct pair *pair)
 {
-    char scrap[4096];
+    char scrap[FILL_LEN];
+    ssize_t len = 1;
 
-    while (pair->fill_len) {
-        size_t max = pair->fill_len < sizeof scrap ? pair->fill_len : sizeof scrap;
-        ssize_t len = recv(pair->b, scrap, max, MSG_DONTWAIT);
-
-        if (len <= 0)
-            break;
-        pair->fill_len -= (uint32_t)len;
-    }
+    for (; pair->fill_len && len > 0; pair->fill_len -= len > 0 ? (uint32_t)len : 0)
+        len = recv(pair->b, scrap, pair->fill_len, MSG_DONTWAIT);
     pair->fill_len = 0;
-    if (pair->small_buffer)
-        pair_buffer_restore(s, pair);
 }
 
 static void connect_succeeded(struct supervisor *s, struct pair *pair)
 {
     pair->kind = PAIR_CONNECTED;
     pair->connect_async = false;
-    connect_unfill(s, pair);
+    connect_unfill(pair);
     pump_down(s, pair); /* rule 2 */
     if (!pair->gone)
         pump_up(s, pair);
@@ -73,6 +80,18 @@ static void connect_failed(struct supervisor *s, struct pair *pair, int error)
     pair->connect_async = false;
     pair->fill_len = 0;
     pair_cut(s, pair);
+}
+
+/* Whoever waits for it hears how it went. */
+static void connect_answer(struct supervisor *s, struct pair *pair, int result)
+{
+    struct held *held;
+
+    while ((held = held_first(pair))) {
+        struct call call = held_take(s, held);
+
+        call_answer_once(s, &call, result);
+    }
 }
 
 void connect_ready(struct supervisor *s, struct pair *pair, uint32_t events)
@@ -95,16 +114,19 @@ void connect_ready(struct supervisor *s, struct pair *pair, uint32_t events)
         if (error == 0 && !(events & POLLOUT))
             return;
     }
-    if (error)
-        connect_failed(s, pair, error);
-    else
-        connect_succeeded(s, pair);
-    while ((held = held_first(pair))) {
-        struct call call = held_take(s, held);
-
-        call_answer_once(s, &call, -error);
+    if (error) {
+        connect_abort(s, pair, error);
+        return;
     }
-    if (pair->hung_up && !pair->gone && pair->kind != PAIR_CONNECTED)
+    connect_succeeded(s, pair);
+    connect_answer(s, pair, 0);
+}
+
+void connect_abort(struct supervisor *s, struct pair *pair, int error)
+{
+    connect_failed(s, pair, error);
+    connect_answer(s, pair, -error);
+    if (pair->hung_up && !pair->gone)
         ending_last_close(s, pair);
 }
 
@@ -115,8 +137,8 @@ void connect_detach(struct supervisor *s, struct call *call)
     if (pair->kind != PAIR_CONNECTING || !list_empty(&pair->waiting))
         return;
     pair->connect_async = true;
-    if (call_open(s, call, (int)call->args[0]) == pair)
-        connect_fill(pair, call->a);
+    if (call_pair(s, call, (int)call->args[0]) == pair)
+        connect_fill(s, pair, call->a);
 }
 
 /* A new attempt on a socket whose B had to be closed: it gets a new pair under the same number. */
@@ -155,18 +177,21 @@ static void connect_waits(struct supervisor *s, struct call *call, int result,
     pair->kind = PAIR_CONNECTING;
     if (call_nonblocking(call)) {
         pair->connect_async = true;
-        connect_fill(pair, call->a);
+        connect_fill(s, pair, call->a);
         call_answer(s, call, result);
         return;
     }
+    pair_buffer_raise(call->a);
     held = held_add(s, call, SO_SNDTIMEO);
-    if (held)
-        memcpy(&held->address, address, sizeof held->address);
+    if (!held)
+        return;
+    held->expired = result;
+    memcpy(&held->address, address, sizeof held->address);
 }
 
 void call_connect(struct supervisor *s, struct call *call)
 {
-    struct pair *pair = call_open(s, call, (int)call->args[0]);
+    struct pair *pair = call_pair(s, call, (int)call->args[0]);
     struct sockaddr_storage address;
     int result;
 
@@ -177,6 +202,8 @@ void call_connect(struct supervisor *s, struct call *call)
     if (call_repeated(s, call))
         return;
     result = call_read_address(call, call->args[1], call->args[2], &address);
+    if (result == 0 && pair->kind == PAIR_DEAD)
+        result = -option_error_take(pair, call->a); /* the last attempt's, once */
     if (result == 0 && pair->kind == PAIR_DEAD && !(pair = connect_renew(s, call)))
         result = -ENOBUFS;
     if (result == 0)

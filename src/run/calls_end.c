@@ -15,7 +15,7 @@
 
 void call_shutdown(struct supervisor *s, struct call *call)
 {
-    struct pair *pair = call_open(s, call, (int)call->args[0]);
+    struct pair *pair = call_pair(s, call, (int)call->args[0]);
 
     if (!pair) {
         call_continue(s, call);
@@ -27,11 +27,11 @@ void call_shutdown(struct supervisor *s, struct call *call)
 }
 
 /* The kernel closes; we only want to know who closed what. */
-void call_close(struct supervisor *s, struct call *call)
+void call_close_watched(struct supervisor *s, struct call *call)
 {
     int fd = (int)call->args[0];
 
-    if (s->pair_cnt && call_open(s, call, fd))
+    if (s->pair_cnt && call_pair(s, call, fd))
         ending_close_seen(s, call, fd);
     call_continue(s, call);
 }
@@ -39,7 +39,7 @@ void call_close(struct supervisor *s, struct call *call)
 /* TCP ignores the address. */
 void call_sendto(struct supervisor *s, struct call *call)
 {
-    struct pair *pair = call_open(s, call, (int)call->args[0]);
+    struct pair *pair = call_pair(s, call, (int)call->args[0]);
     size_t len = call->args[2] < SENDTO_MAX ? (size_t)call->args[2] : SENDTO_MAX;
     bool waits;
     void *data;

@@ -44,7 +44,7 @@ void call_socket(struct supervisor *s, struct call *call)
 
 void call_bind(struct supervisor *s, struct call *call)
 {
-    struct pair *pair = call_open(s, call, (int)call->args[0]);
+    struct pair *pair = call_pair(s, call, (int)call->args[0]);
     struct sockaddr_storage address;
     int result;
 
@@ -64,7 +64,7 @@ void call_bind(struct supervisor *s, struct call *call)
 static void call_name(struct supervisor *s, struct call *call,
                       int (*get)(lastack_process *, int, struct sockaddr *, socklen_t *))
 {
-    struct pair *pair = call_open(s, call, (int)call->args[0]);
+    struct pair *pair = call_pair(s, call, (int)call->args[0]);
     struct sockaddr_storage address;
     socklen_t len = sizeof address;
     int result;

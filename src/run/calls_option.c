@@ -10,15 +10,16 @@
 
 #define VALUE_MAX 1024 /* bytes of any option's value */
 
-/* SO_ERROR of a socket that broke: answered while the kernel's own error on A is pending, once. */
-static int error_take(struct pair *pair, int a)
+/* Answered while the kernel's own error on A is pending, once. A reset after the peer's FIN leaves
+ * no error on A. */
+int option_error_take(struct pair *pair, int a)
 {
     int native = 0, error = pair->so_error;
     socklen_t len = sizeof native;
 
     getsockopt(a, SOL_SOCKET, SO_ERROR, &native, &len);
     pair->so_error = 0;
-    return native ? error : 0;
+    return native || error == EPIPE ? error : 0;
 }
 
 /* Options that the stack cannot know. True: `value` is filled. */
@@ -33,7 +34,7 @@ static bool own_option(struct call *call, int name, void *value, socklen_t *len)
     case SO_ERROR:
         if (pair->kind != PAIR_DEAD)
             return false;
-        *(int *)value = error_take(pair, call->a);
+        *(int *)value = option_error_take(pair, call->a);
         *len = *len < sizeof(int) ? *len : sizeof(int);
         return true;
     case SO_COOKIE:
@@ -53,7 +54,7 @@ static bool own_option(struct call *call, int name, void *value, socklen_t *len)
 
 void call_getsockopt(struct supervisor *s, struct call *call)
 {
-    struct pair *pair = call_open(s, call, (int)call->args[0]);
+    struct pair *pair = call_pair(s, call, (int)call->args[0]);
     int level = (int)call->args[1], name = (int)call->args[2], room, result;
     uint64_t value[VALUE_MAX / sizeof(uint64_t)] = {0};
     socklen_t len;
@@ -75,7 +76,7 @@ void call_getsockopt(struct supervisor *s, struct call *call)
 
 void call_setsockopt(struct supervisor *s, struct call *call)
 {
-    struct pair *pair = call_open(s, call, (int)call->args[0]);
+    struct pair *pair = call_pair(s, call, (int)call->args[0]);
     int level = (int)call->args[1], name = (int)call->args[2], result;
     uint64_t value[VALUE_MAX / sizeof(uint64_t)] = {0};
     int len = (int)call->args[4];
@@ -96,7 +97,7 @@ void call_setsockopt(struct supervisor *s, struct call *call)
 /* SIOCOUTQ and SIOCOUTQNSD: what waits in the stack, and what has not even reached it. */
 void call_ioctl(struct supervisor *s, struct call *call)
 {
-    struct pair *pair = call_open(s, call, (int)call->args[0]);
+    struct pair *pair = call_pair(s, call, (int)call->args[0]);
     int queued = 0, value = 0, result;
 
     if (!pair) {

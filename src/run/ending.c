@@ -131,6 +131,8 @@ int ending_shutdown(struct supervisor *s, struct call *call, int how)
     result = lastack_shutdown(s->process, pair->fd, how);
     if (result == 0 && pair->kind == PAIR_LISTENER && how != SHUT_WR)
         accept_stop(s, pair);
+    if (result == 0 && pair->kind == PAIR_CONNECTING)
+        connect_abort(s, pair, ECONNRESET);
     return result;
 }
 

@@ -45,6 +45,7 @@ struct held *held_add(struct supervisor *s, struct call *call, int option)
         return NULL;
     }
     held->deadline_ns = timeout_of(s, call->a, option);
+    held->expired = -EAGAIN;
     call_release(call);
     held->call = *call;
     list_push_back(&s->held, &held->all);
@@ -71,6 +72,15 @@ struct call held_take(struct supervisor *s, struct held *held)
     s->held_cnt--;
     free(held);
     return call;
+}
+
+bool held_remains(struct supervisor *s, struct pair *pair)
+{
+    struct held *held;
+
+    while ((held = held_first(pair)) && !call_valid(s, &held->call))
+        held_take(s, held);
+    return held != NULL;
 }
 
 /* It leaves without a result. `value` 0: nobody is there to be answered. */
@@ -106,7 +116,7 @@ static void held_look_at(struct supervisor *s, struct held *held)
     if (!call_valid(s, &held->call)) {
         held_abandon(s, held, 0);
     } else if (held->deadline_ns <= s->now_ns) {
-        held_abandon(s, held, held->call.nr == __NR_connect ? -EINPROGRESS : -EAGAIN);
+        held_abandon(s, held, held->expired);
     } else if (s->killable && held_interrupted(held)) {
         held_abandon(s, held, held->deadline_ns == LASTACK_NEVER ? -KERNEL_ERESTARTSYS : -EINTR);
     } else if (held->call.nr == __NR_sendto) {

@@ -7,6 +7,7 @@
 #ifndef LASTACK_RUN_HELD_H
 #define LASTACK_RUN_HELD_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -22,6 +23,9 @@ struct held *held_add(struct supervisor *s, struct call *call, int option);
 struct held *held_first(struct pair *pair);
 /* Take it off and hand out its call, to be answered. */
 struct call held_take(struct supervisor *s, struct held *held);
+
+/* Does anybody still wait on it? Callers that died are forgotten. */
+bool held_remains(struct supervisor *s, struct pair *pair);
 
 /* Signals, timeouts, callers that died. */
 void held_look(struct supervisor *s);

@@ -250,7 +250,7 @@ static void grace_look(struct supervisor *s)
 {
     struct lastack_usage usage;
 
-    if (!s->programs_done)
+    if (!s->programs_done || s->program) /* its status may come a moment later */
         return;
     lastack_usage(s->stack, &usage);
     s->leave = s->leave || s->now_ns >= s->grace_end_ns ||

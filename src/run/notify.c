@@ -52,7 +52,7 @@ unsigned notify_receive(struct supervisor *s, struct call *calls, unsigned max)
     return cnt;
 }
 
-struct pair *call_open(struct supervisor *s, struct call *call, int fd)
+struct pair *call_pair(struct supervisor *s, struct call *call, int fd)
 {
     int a = task_descriptor(s, call->tid, fd);
     struct pair *pair;

@@ -16,7 +16,7 @@ unsigned notify_receive(struct supervisor *s, struct call *calls, unsigned max);
 void notify_sync_wake(int notify);
 
 /* The pair behind descriptor `fd` of the caller, with call->a a duplicate of A. NULL: not ours. */
-struct pair *call_open(struct supervisor *s, struct call *call, int fd);
+struct pair *call_pair(struct supervisor *s, struct call *call, int fd);
 /* Drop call->a. Answers do it, too. */
 void call_release(struct call *call);
 /* O_NONBLOCK of the open file description. Needs call->a. */

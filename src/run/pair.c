@@ -14,8 +14,10 @@
 #include "run/holders.h"
 #include "run/task.h"
 
-/* A small write costs the kernel 768 bytes of it: with the default of 208 KiB a program that writes
- * byte by byte would see a full buffer after 600 of them. */
+/* Half of what the kernel makes of it. A small write costs 768 bytes, so a program that writes byte
+ * by byte sees a full buffer after 270 of them at first, and 2700 once it is raised. The first size
+ * is what connect_fill() must fill a quarter of. */
+#define A_SEND_BUFFER_FIRST (104 << 10)
 #define A_SEND_BUFFER (1 << 20)
 
 static struct pair **bucket_of(struct supervisor *s, uint64_t cookie)
@@ -31,7 +33,7 @@ static uint64_t cookie_of(int fd)
     return getsockopt(fd, SOL_SOCKET, SO_COOKIE, &cookie, &len) == 0 ? cookie : 0;
 }
 
-static void buffer_set(int a)
+void pair_buffer_raise(int a)
 {
     int size = A_SEND_BUFFER;
 
@@ -42,14 +44,14 @@ static void buffer_set(int a)
 /* Both ends and what identifies A. */
 static int pair_open(struct pair *pair)
 {
-    int ends[2], error;
+    int ends[2], first = A_SEND_BUFFER_FIRST, error;
     struct stat st;
 
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0)
         return -errno;
     pair->a = ends[0];
     pair->b = ends[1];
-    buffer_set(pair->a);
+    setsockopt(pair->a, SOL_SOCKET, SO_SNDBUF, &first, sizeof first);
     pair->cookie = cookie_of(pair->a);
     if (pair->cookie != 0 && fstat(pair->a, &st) == 0 &&
         fcntl(pair->b, F_SETFL, O_NONBLOCK) == 0) {
@@ -191,17 +193,6 @@ bool pair_alive(struct supervisor *s, struct pair *pair)
     if (a >= 0)
         close(a);
     return a >= 0;
-}
-
-void pair_buffer_restore(struct supervisor *s, struct pair *pair)
-{
-    int a = pair_open_a(s, pair);
-
-    if (a < 0)
-        return; /* the last reference is going */
-    buffer_set(a);
-    close(a);
-    pair->small_buffer = false;
 }
 
 void pair_watch(struct supervisor *s, struct pair *pair, bool writable)

@@ -25,8 +25,8 @@ bool pair_alive(struct supervisor *s, struct pair *pair);
 /* Does thread or process `pid` have A under `fd`? */
 bool pair_held_by(struct supervisor *s, const struct pair *pair, pid_t pid, int fd);
 
-/* A's send buffer gets its usual size again. */
-void pair_buffer_restore(struct supervisor *s, struct pair *pair);
+/* A larger send buffer for A. */
+void pair_buffer_raise(int a);
 /* Ask for EPOLLOUT of B, or not. */
 void pair_watch(struct supervisor *s, struct pair *pair, bool writable);
 /* B is closed: the program sees an error or the end. Becomes DEAD. */

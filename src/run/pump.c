@@ -9,6 +9,7 @@
 #include <sys/uio.h>
 
 #include "run/ending.h"
+#include "run/held.h"
 #include "run/pair.h"
 
 #define PUMP_IOV_CNT 16
@@ -230,7 +231,7 @@ static void pair_event(struct supervisor *s, struct pair *pair, uint32_t events)
         pair->hung_up = true;
     if (pair->kind == PAIR_CONNECTED)
         pump_up(s, pair);
-    else if (pair->hung_up && list_empty(&pair->waiting))
+    else if (pair->hung_up && !held_remains(s, pair))
         ending_last_close(s, pair); /* else a thread still waits in a call on it, as on Linux */
 }
 

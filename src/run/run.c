@@ -29,7 +29,7 @@ static void supervisor_init(struct supervisor *s, const struct run_options *opti
 {
     *s = (struct supervisor){.options = *options, .front = front, .notify = -1, .control = -1,
                              .epoll = -1, .pair_epoll = -1, .signals = -1, .tun = {.fd = -1},
-                             .diag = DIAG_UNOPENED};
+                             .filler = -1, .diag = DIAG_UNOPENED};
     s->self = getpid();
     s->start_ns = s->now_ns = clock_now();
     s->closing_look_ns = LASTACK_NEVER;

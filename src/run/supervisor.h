@@ -76,7 +76,6 @@ struct pair {
     bool shut_wr_late;     /* shutdown(WR) waits until `up_left` bytes are sent */
     bool hung_up;          /* the last reference is gone; what it wrote is still on its way */
     bool unread_close;     /* ... and it had not read everything: reset */
-    bool small_buffer;     /* A's send buffer is the small one of a non-blocking connect */
     bool connect_async;    /* CONNECTING, and nobody waits in connect(2) */
     uint32_t up_left;
     uint32_t fill_len;     /* bytes put into A so that it is not writable while connecting */
@@ -117,6 +116,7 @@ struct held {
     struct list waiting; /* in pair.waiting */
     struct call call;
     uint64_t deadline_ns;
+    int64_t expired;    /* the answer when the deadline comes */
     struct sockaddr_in address; /* connect: where to */
     uint8_t signal_seen;
 };
@@ -159,6 +159,7 @@ struct supervisor {
     char control_path[CONTROL_PATH_LEN];
     struct list clients;
     uint32_t client_cnt;
+    int filler;                /* see calls_connect.c; -1: not made yet */
     int diag;                  /* netlink, opened when first needed; -1, -2: there is none */
 
     pid_t program;             /* the one named on the command line; 0 when it ended */
