@@ -50,7 +50,7 @@ ssize_t lastack_sendv(lastack_process *p, int fd, const struct iovec *iov, size_
         return 0;
     struct connection *c = s->connection;
     c->flags = flags & MSG_MORE ? c->flags | CONNECTION_MORE : c->flags & ~CONNECTION_MORE;
-    size_t done = call_send(tcp_of(p->stack), c, &(struct source){iov, iov_cnt, 0}, len);
+    size_t done = tcp_call_send(tcp_of(p->stack), c, &(struct source){iov, iov_cnt, 0}, len);
     return done > 0 ? (ssize_t)done : -EAGAIN;
 }
 
@@ -70,7 +70,7 @@ ssize_t lastack_reserve(lastack_process *p, int fd, struct iovec *iov, size_t *i
         return error;
     struct connection *c = s->connection;
     size_t covered = 0;
-    *iov_cnt = stream_room(&c->send, &tcp_of(p->stack)->pages, c->send.len, call_room(c), iov,
+    *iov_cnt = stream_room(&c->send, &tcp_of(p->stack)->pages, c->send.len, tcp_call_room(c), iov,
                            *iov_cnt, &covered);
     if (covered == 0) {
         c->flags |= CONNECTION_WANTS_ROOM;
@@ -86,9 +86,9 @@ int lastack_commit(lastack_process *p, int fd, size_t len)
     if (s == NULL || (error = send_check(s)) != 0)
         return error;
     if (!stream_has_room(&s->connection->send, s->connection->send.len, len) ||
-        len > call_room(s->connection))
+        len > tcp_call_room(s->connection))
         return -EINVAL;
-    call_sent(tcp_of(p->stack), s->connection, len);
+    tcp_call_sent(tcp_of(p->stack), s->connection, len);
     return 0;
 }
 
@@ -101,7 +101,7 @@ static int receive_empty(struct tcp *tcp, struct socket *s, bool peek)
     if (c->error != 0)
         return -socket_error_take(s);
     if (connection_has(c, CONNECTION_FIN_IN) && !peek)
-        call_eof_read(tcp, c);
+        tcp_call_eof_read(tcp, c);
     if (connection_has(c, CONNECTION_FIN_IN | CONNECTION_SHUT_RD) ||
         connection_state(c) == LASTACK_CLOSED)
         return 0;
@@ -144,7 +144,7 @@ ssize_t lastack_recvv(lastack_process *p, int fd, const struct iovec *iov, size_
         return receive_empty(tcp_of(p->stack), s, flags & MSG_PEEK);
     size_t done = flags & MSG_TRUNC ? MIN(len, c->receive.len) : copy_out(c, iov, iov_cnt);
     if (!(flags & MSG_PEEK))
-        call_taken(tcp_of(p->stack), c, done);
+        tcp_call_taken(tcp_of(p->stack), c, done);
     return (ssize_t)done;
 }
 
@@ -180,7 +180,7 @@ int lastack_consume(lastack_process *p, int fd, size_t len)
     if (s->body != BODY_CONNECTION || len > s->connection->receive.len)
         return -EINVAL;
     if (len > 0)
-        call_taken(tcp_of(p->stack), s->connection, len);
+        tcp_call_taken(tcp_of(p->stack), s->connection, len);
     return 0;
 }
 

@@ -140,7 +140,7 @@ static int connect_start(lastack *stack, struct socket *s, struct lastack_tuple 
         return error;
     if (flow_find(&tcp->flows, key) != NULL)
         return -EADDRNOTAVAIL;
-    struct connection *c = call_open(tcp, key, &s->binding->options,
+    struct connection *c = tcp_call_open(tcp, key, &s->binding->options,
                                      stack->stack.interfaces.interface[interface].mtu,
                                      &s->file.owner);
     if (c == NULL)
@@ -235,9 +235,9 @@ static void shutdown_connection(struct tcp *tcp, struct connection *c, int how,
 {
     tcp_record(tcp, c, LASTACK_RECORD_CALL, cause, 0);
     if (how != SHUT_RD)
-        call_shutdown_write(tcp, c, cause);
+        tcp_call_shutdown_write(tcp, c, cause);
     if (how != SHUT_WR)
-        call_shutdown_read(tcp, c);
+        tcp_call_shutdown_read(tcp, c);
 }
 
 int lastack_shutdown(lastack_process *p, int fd, int how)

@@ -16,7 +16,7 @@ int linger_start(lastack *stack, struct socket *s, struct connection *c)
     bool live = connection_state(c) != LASTACK_CLOSED && connection_state(c) != LASTACK_SYN_SENT;
     struct lingering *l = live && !all_acknowledged(c) ? pool_get(&stack->lingers) : NULL;
     if (l == NULL) {
-        call_close(tcp, c, LASTACK_CAUSE_CLOSE, false);
+        tcp_call_close(tcp, c, LASTACK_CAUSE_CLOSE, false);
         return 0;
     }
     l->file.kind = FILE_LINGER;
@@ -27,7 +27,7 @@ int linger_start(lastack *stack, struct socket *s, struct connection *c)
     l->user = s->user;
     timer_init(&l->timer, TIMER_LINGER);
     timer_arm(tcp->wheel, &l->timer, tcp->now + s->linger_s * 1000u + 1);
-    call_close(tcp, c, LASTACK_CAUSE_CLOSE, false);
+    tcp_call_close(tcp, c, LASTACK_CAUSE_CLOSE, false);
     c->owner = &l->file.owner; /* an orphan for everybody but us */
     c->flags |= CONNECTION_LINGER_WAIT;
     return -EINPROGRESS;

@@ -246,7 +246,7 @@ static void options_apply(lastack *stack, struct socket *s)
     if (s->body == BODY_LISTENER)
         s->listener->options = s->binding->options;
     else if (s->body == BODY_CONNECTION)
-        call_options_changed(tcp_of(stack), s->connection);
+        tcp_call_options_changed(tcp_of(stack), s->connection);
 }
 
 int lastack_setsockopt(lastack_process *p, int fd, int level, int name, const void *value,

@@ -76,7 +76,7 @@ int socket_disconnect(lastack *stack, struct socket *s, enum lastack_cause cause
     s->body = BODY_NONE;
     s->connection = NULL;
     s->connecting = false;
-    call_close(tcp_of(stack), c, cause, true);
+    tcp_call_close(tcp_of(stack), c, cause, true);
     return 0;
 }
 
@@ -100,7 +100,7 @@ static int connection_release(lastack *stack, struct socket *s, enum lastack_cau
     bool unread = c->receive.len > 0;
     if (s->linger && !abort && !unread && !s->file.nonblock && cause == LASTACK_CAUSE_CLOSE)
         return linger_start(stack, s, c);
-    call_close(tcp_of(stack), c, cause, abort);
+    tcp_call_close(tcp_of(stack), c, cause, abort);
     return 0;
 }
 

@@ -94,6 +94,8 @@ static void tcp_arrives(struct stack *stack, struct arrival *a)
     enum drop reason = DROP_TCP_CHECKSUM;
     if (a->interface->rx_checksum_trusted || transport_sum_good(a))
         reason = tcp_header_parse(&seg.h, at, MIN(here, a->len), a->len);
+    if (reason == DROP_NONE && (seg.h.source_port == 0 || seg.h.destination_port == 0))
+        reason = DROP_TCP_PORT_ZERO;
     if (reason != DROP_NONE) {
         drop(stack, reason);
         return;

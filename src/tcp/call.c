@@ -6,7 +6,7 @@
 #include "tcp/timeout.h"
 #include "tcp/window.h"
 
-struct connection *call_open(struct tcp *tcp, const struct lastack_tuple *key,
+struct connection *tcp_call_open(struct tcp *tcp, const struct lastack_tuple *key,
                              const struct tcp_options *options, uint32_t mtu,
                              struct tcp_owner *owner)
 {
@@ -25,13 +25,13 @@ struct connection *call_open(struct tcp *tcp, const struct lastack_tuple *key,
     return c;
 }
 
-size_t call_room(const struct connection *c)
+size_t tcp_call_room(const struct connection *c)
 {
     uint32_t buffer = MIN(c->options.send_buffer, (uint32_t)STREAM_MAX);
     return c->send.len < buffer ? buffer - c->send.len : 0;
 }
 
-void call_sent(struct tcp *tcp, struct connection *c, size_t len)
+void tcp_call_sent(struct tcp *tcp, struct connection *c, size_t len)
 {
     if (len == 0)
         return;
@@ -40,23 +40,23 @@ void call_sent(struct tcp *tcp, struct connection *c, size_t len)
     connection_owe(tcp, c, 0);
 }
 
-size_t call_send(struct tcp *tcp, struct connection *c, const struct source *source, size_t len)
+size_t tcp_call_send(struct tcp *tcp, struct connection *c, const struct source *source, size_t len)
 {
-    size_t room = MIN(call_room(c), len);
+    size_t room = MIN(tcp_call_room(c), len);
     size_t done = stream_write(&c->send, &tcp->pages, c->send.len, source, room);
-    call_sent(tcp, c, done);
+    tcp_call_sent(tcp, c, done);
     if (done < len)
         c->flags |= CONNECTION_WANTS_ROOM;
     return done;
 }
 
-void call_taken(struct tcp *tcp, struct connection *c, size_t len)
+void tcp_call_taken(struct tcp *tcp, struct connection *c, size_t len)
 {
     stream_drop(&c->receive, &tcp->pages, len, c->ooo != NULL);
     window_opened(tcp, c);
 }
 
-void call_eof_read(struct tcp *tcp, struct connection *c)
+void tcp_call_eof_read(struct tcp *tcp, struct connection *c)
 {
     if (connection_has(c, CONNECTION_EOF_READ))
         return;
@@ -65,7 +65,7 @@ void call_eof_read(struct tcp *tcp, struct connection *c)
     tcp_record(tcp, c, LASTACK_RECORD_CALL, LASTACK_CAUSE_RECV_EOF, 0);
 }
 
-void call_shutdown_write(struct tcp *tcp, struct connection *c, enum lastack_cause cause)
+void tcp_call_shutdown_write(struct tcp *tcp, struct connection *c, enum lastack_cause cause)
 {
     enum lastack_state state = connection_state(c);
     if (!state_is(state, STATE_SENDS) || state == LASTACK_SYN_SENT)
@@ -77,7 +77,7 @@ void call_shutdown_write(struct tcp *tcp, struct connection *c, enum lastack_cau
     connection_owe(tcp, c, 0);
 }
 
-void call_shutdown_read(struct tcp *tcp, struct connection *c)
+void tcp_call_shutdown_read(struct tcp *tcp, struct connection *c)
 {
     c->flags |= CONNECTION_SHUT_RD;
     if (!tcp->config.late_data_after_shut_rd)
@@ -86,7 +86,7 @@ void call_shutdown_read(struct tcp *tcp, struct connection *c)
     connection_notify(tcp, c);
 }
 
-void call_close(struct tcp *tcp, struct connection *c, enum lastack_cause cause, bool abort)
+void tcp_call_close(struct tcp *tcp, struct connection *c, enum lastack_cause cause, bool abort)
 {
     enum lastack_state state = connection_state(c);
     bool unread = c->receive.len > 0;
@@ -98,14 +98,14 @@ void call_close(struct tcp *tcp, struct connection *c, enum lastack_cause cause,
     } else if (unread || abort) { /* RFC 2525 2.17, RFC 1122 4.2.2.13; SO_LINGER {on, 0} */
         connection_reset(tcp, c, cause, 0);
     } else {
-        call_shutdown_write(tcp, c, cause);
+        tcp_call_shutdown_write(tcp, c, cause);
         connection_discard(tcp, c);
         connection_orphan(tcp, c);
     }
     connection_settle(tcp, c);
 }
 
-void call_options_changed(struct tcp *tcp, struct connection *c)
+void tcp_call_options_changed(struct tcp *tcp, struct connection *c)
 {
     if (connection_state(c) == LASTACK_CLOSED)
         return;
