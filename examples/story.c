@@ -360,9 +360,10 @@ static void play_mistake(struct world *world, struct cast *cast)
     expect("end", lastack_end(world->server, info.id, SHUT_RDWR), 0);
     pass(world, SECOND);
     expect("end of stream", lastack_recv(cast->client, cast->talk, text, sizeof(text), 0), 0);
-    tell(world, "    client: end of stream. FIN, LAST_ACK, CLOSED: only the listener is left:");
     expect("close", lastack_close(cast->client, cast->talk), 0);
-    lastack_close(cast->parent, cast->accepted);
+    tell(world, "    client: end of stream\n"
+                "   FIN, LAST_ACK, CLOSED. No connection is left, only the listener, and the parent's\n"
+                "   descriptor with nothing behind it:");
     show_table(world);
 }
 
@@ -376,6 +377,7 @@ static void play_repair(struct world *world, struct cast *cast)
     play_child_end(world, cast, true);
     expect("end of stream", lastack_recv(cast->client, cast->talk, text, sizeof(text), 0), 0);
     tell(world, "    client: end of stream");
+    expect("close", lastack_close(cast->client, cast->talk), 0);
     show_table(world);
     if (find_lingering(world, &info))
         fail("a connection stays", (long long)info.id);
