@@ -19,15 +19,21 @@
  * because the driving thread may be ahead by then. Negative: see the clock itself. */
 static __thread int64_t woken_us = -1;
 
-void core_fault(struct core *core, const char *text)
+/* What is in core->watch.fault ends everything, unless somebody asked to be told. */
+static void fault_act(struct core *core)
 {
-    if (!core->watch.fault[0])
-        snprintf(core->watch.fault, sizeof(core->watch.fault), "%s", text);
     if (core->fault_asked)
         return;
     fprintf(stderr, "lastack adapter: %s\n", core->watch.fault);
     fflush(stderr);
     _exit(1);
+}
+
+void core_fault(struct core *core, const char *text)
+{
+    if (!core->watch.fault[0])
+        snprintf(core->watch.fault, sizeof(core->watch.fault), "%s", text);
+    fault_act(core);
 }
 
 /* ---- packets -------------------------------------------------------------- */
@@ -49,7 +55,7 @@ static void packet_queue(struct core *core, const struct lastack_frame *frame)
         packet->len += frame->iov[i].iov_len;
     }
     if (!watch_out(&core->watch, packet->data, packet->len))
-        core_fault(core, core->watch.fault);
+        fault_act(core);
     *core->last = packet;
     core->last = &packet->next;
 }

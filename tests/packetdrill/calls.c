@@ -195,9 +195,13 @@ static ssize_t receive(void *userdata, int fd, const struct iovec *iov, size_t i
  * left for the next call. */
 static long attempt_send(struct core *core, struct call *call)
 {
+    struct pollfd ended = {.fd = call->fd};
     struct iovec left[16];
     size_t cnt = 0, skip = call->done_len;
     ssize_t result;
+
+    if (skip && lastack_poll(core->process, &ended, 1) > 0)
+        return (long)call->done_len;
 
     for (size_t i = 0; i < call->iov_cnt && cnt < 16; i++) {
         size_t len = call->iov[i].iov_len;

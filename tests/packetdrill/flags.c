@@ -84,15 +84,26 @@ static void profile_linux(struct flags *flags)
     flags->config.rto_min_ms = 200;
 }
 
+/* The stack offers the smallest shift that its largest buffer needs: make it the one asked for. */
+static void window_scale(struct lastack_config *config, uint64_t shift)
+{
+    config->no_window_scale = shift == 0;
+    if (!shift)
+        return;
+    config->buffer_limit = (65535u << ((shift - 1) & 15)) + 1;
+    if (config->send_buffer > config->buffer_limit)
+        config->send_buffer = config->buffer_limit;
+    if (config->receive_buffer > config->buffer_limit)
+        config->receive_buffer = config->buffer_limit;
+}
+
 static bool flag_number(struct flags *flags, const char *key, uint64_t value)
 {
     if (!strcmp(key, "iss")) {
         flags->config.fixed_iss = (uint32_t)value;
         flags->config.fixed_iss_set = true;
     } else if (!strcmp(key, "wscale")) {
-        flags->config.no_window_scale = value == 0;
-        if (value)
-            flags->config.buffer_limit = 65535u << (value & 15);
+        window_scale(&flags->config, value);
     } else if (!strcmp(key, "quickack")) {
         if (value)
             flags->config.delayed_ack_ms = 0;

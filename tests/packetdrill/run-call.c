@@ -613,14 +613,18 @@ static void job_settle(const struct job *job)
 bool run_call_collect(struct run *run, bool must)
 {
     struct job *job = run->blocked;
-    int64_t late;
+    int64_t late, slack;
     bool ok;
 
     if (!job)
         return true;
-    while (must && adapter_waiting(run->stack.userdata) && run->now_us < job->event->call.end_us) {
+    slack = run_tolerance(run, job->event->call.end_us - job->start_us);
+    while (must && adapter_waiting(run->stack.userdata) &&
+           run->now_us < job->event->call.end_us + slack) {
+        int64_t left = job->event->call.end_us + slack - run->now_us;
+
         run->stack.usleep(run->stack.userdata,
-                          (useconds_t)(job->event->call.end_us - run->now_us));
+                          left < slack ? (useconds_t)left : (useconds_t)slack);
         run_clock(run);
     }
     if (adapter_waiting(run->stack.userdata))
@@ -630,7 +634,7 @@ bool run_call_collect(struct run *run, bool must)
     pthread_join(job->thread, NULL);
     run->blocked = NULL;
     late = job->end_us - job->event->call.end_us;
-    ok = (late <= run->tolerance_us && -late <= run->tolerance_us) ||
+    ok = (late <= slack && -late <= slack) ||
          run_fail_at(run, job->event->line, "%s returned at %.6f, expected at %.6f",
                      job->event->call.name, (double)job->end_us / 1e6,
                      (double)job->event->call.end_us / 1e6);
@@ -658,6 +662,7 @@ bool run_call(struct run *run, const struct event *event, int64_t base_us)
     if (call->blocking) {
         if (event->time_kind == TIME_RELATIVE)
             ((struct event *)event)->call.end_us += base_us;
+        job->start_us = run->now_us;
         run->blocked = job;
         if (pthread_create(&job->thread, NULL, job_thread, job))
             return job_fail(job, "no thread");

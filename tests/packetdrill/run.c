@@ -8,7 +8,7 @@
 
 #include "run.h"
 
-#define TOLERANCE_US 1000 /* one tick of the stack's timers */
+#define TOLERANCE_US 2500 /* two roundings up to a millisecond, and the calls in between */
 
 bool run_fail_at(struct run *run, unsigned line, const char *format, ...)
 {
@@ -43,6 +43,11 @@ void run_clock(struct run *run)
     run->now_us = now.tv_sec * 1000000ll + now.tv_usec - run->start_us;
 }
 
+int64_t run_tolerance(const struct run *run, int64_t wait_us)
+{
+    return run->tolerance_us + (wait_us > 0 ? wait_us / 100 : 0);
+}
+
 bool run_time_matches(struct run *run, const struct event *event, int64_t us, int64_t base_us,
                       const char *what)
 {
@@ -51,10 +56,11 @@ bool run_time_matches(struct run *run, const struct event *event, int64_t us, in
     int64_t from = event->time_us + (relative ? base_us : 0);
     bool range = event->time_kind == TIME_RANGE || event->time_kind == TIME_RELATIVE_RANGE;
     int64_t to = range ? event->time_end_us + (relative ? base_us : 0) : from;
+    int64_t slack = run_tolerance(run, to - base_us);
 
     if (event->time_kind == TIME_ANY)
         return true;
-    if (us >= from - run->tolerance_us && us <= to + run->tolerance_us)
+    if (us >= from - slack && us <= to + slack)
         return true;
     if (range)
         return run_fail_at(run, event->line, "%s at %.6f, expected between %.6f and %.6f", what,

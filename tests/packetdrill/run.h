@@ -68,7 +68,7 @@ struct job {
     /* outcome */
     long result;
     int error;
-    int64_t end_us;
+    int64_t start_us, end_us;
     pthread_t thread;
     bool threaded, running, finished;
 };
@@ -109,6 +109,9 @@ bool run_packet(struct run *run, const struct packet_spec *packet);
 bool run_quiet(struct run *run);
 /* Note the time now (on the script's clock). */
 void run_clock(struct run *run);
+/* How far a time may be off after a wait: a constant, and a hundredth, because the stack rounds its
+ * timeouts up to milliseconds before it doubles them. */
+int64_t run_tolerance(const struct run *run, int64_t wait_us);
 /* Is `us` the time that the event in hand asks for? */
 bool run_time_matches(struct run *run, const struct event *event, int64_t us, int64_t base_us,
                       const char *what);
