@@ -150,8 +150,17 @@ TEST(icmp_after_established_is_only_noted)
 
 /* ---- TIME_WAIT ------------------------------------------------------------ */
 
+static void listen_again(struct world *w)
+{
+    w->listener = world_socket(w);
+    REQUIRE_EQ(world_set(w, w->listener, SOL_SOCKET, SO_REUSEADDR, 1), 0);
+    REQUIRE_EQ(world_bind(w, w->listener, w->local_port), 0);
+    REQUIRE_EQ(lastack_listen(w->process, w->listener, 8), 0);
+}
+
 static void time_wait(struct world *w)
 {
+    listen_again(w); /* SO_REUSEADDR is inherited, and both need it */
     world_established(w, true);
     world_close_fd(w);
     peer_ack(w);
@@ -191,7 +200,7 @@ TEST(second_syn_in_time_wait_with_a_later_sequence_opens_a_new_connection)
 
     world_open(&w);
     time_wait(&w);
-    world_listen(&w, 8);
+    listen_again(&w);
     w.irs = w.rcv_nxt + 5000;
     peer_send(&w, TCP_SYN, w.irs, 0, 0);
     REQUIRE_EQ(w.sent_cnt, 1);
@@ -210,7 +219,7 @@ TEST(second_syn_in_time_wait_with_an_old_sequence_is_only_acknowledged)
 
     world_open(&w);
     time_wait(&w);
-    world_listen(&w, 8);
+    listen_again(&w);
     peer_send(&w, TCP_SYN, w.rcv_nxt - 100, 0, 0);
     REQUIRE_EQ(w.sent_cnt, 1);
     CHECK_EQ(world_last(&w)->flags, TCP_ACK);

@@ -149,7 +149,9 @@ TEST(challenge_acks_are_absent_or_unbounded)
         sent = challenge(&w, 5000, kind);
         CHECK_GE(sent, 1);
         CHECK_LE(sent, 100);
-        CHECK_EQ(world_dropped(&w, DROP_CHALLENGE_LIMIT), 5000 - sent);
+        /* several that are owed at once go out as one */
+        CHECK_GE(world_dropped(&w, DROP_CHALLENGE_LIMIT), 4900);
+        CHECK_LE(world_dropped(&w, DROP_CHALLENGE_LIMIT) + sent, 5000);
         CHECK_EQ(world_state(&w), LASTACK_ESTABLISHED);
         world_advance(&w, 10 * SECOND);
         CHECK_GE(challenge(&w, 1, kind), 1); /* the limit recovers */
@@ -285,6 +287,7 @@ TEST(packets_cut_short_anywhere)
 {
     struct world w;
     uint8_t packet[200];
+    unsigned honest;
     size_t len;
     struct wire_segment s = {.flags = TCP_SYN, .seq = WORLD_IRS, .wnd = 1000, .mss = 1460,
                              .wscale = 7};
@@ -304,8 +307,9 @@ TEST(packets_cut_short_anywhere)
         CHECK_EQ(after.packets_dropped - before.packets_dropped, 1);
     }
     /* a data offset that says less than a header, or more than the segment */
+    honest = packet[IP4_HEADER_LEN + 12] >> 4;
     for (unsigned offset = 0; offset < 16; offset++) {
-        if (offset == packet[IP4_HEADER_LEN + 12] >> 4)
+        if (offset == honest)
             continue;
         packet[IP4_HEADER_LEN + 12] = (uint8_t)(offset << 4);
         world_forget(&w);
