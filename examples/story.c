@@ -381,7 +381,7 @@ static void play_repair(struct world *world, struct cast *cast)
     show_table(world);
     if (find_lingering(world, &info))
         fail("a connection stays", (long long)info.id);
-    tell(world, "   Nothing stays behind: a shutdown acts on the socket, whoever else holds it.");
+    tell(world, "   No connection stays behind: a shutdown acts on the socket, whoever else holds it.");
 }
 
 int main(int argc, char **argv)

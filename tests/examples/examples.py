@@ -44,7 +44,7 @@ def story(gate, folder):
         gate.verdict("story", missing(
             *run(f"{folder}/story", capture), "CLOSE-WAIT", r"forking-server\(100\) fd",
             "count of\\s+holders from 2 to 1", "waits in\\s+accept", "client: end of stream",
-            "one more line", "shuts down and closes", "Nothing stays behind"))
+            "one more line", "shuts down and closes", "No connection stays behind"))
         gate.verdict("story: edges in the capture", missing(
             *run(f"{ROOT}/scripts/show-capture", capture), "ESTAB -> CLOSE-WAIT",
             "CLOSE-WAIT -> LAST-ACK"))
