@@ -118,10 +118,11 @@ static const char *peer_words(int how)
 
 /* ---- what happened ---- */
 
-/* The states that were seen after the call: "CLOSE-WAIT -> LAST-ACK -> gone". */
+/* The states that were seen after the call: "CLOSE-WAIT -> LAST-ACK -> closed". */
 struct path {
     struct text text;
     enum lastack_state last;
+    int how;
     bool over;
 };
 
@@ -129,9 +130,12 @@ static void path_see(struct path *path, const struct facts *f)
 {
     if (f && f->state == path->last)
         return;
-    path->over = !f || f->state == LASTACK_CLOSED || f->state == LASTACK_TIME_WAIT;
-    text_printf(&path->text, " -> %s",
-                !f || f->state == LASTACK_CLOSED ? "gone" : fact_state_name(f->state));
+    bool closed = !f || f->state == LASTACK_CLOSED;
+    path->over = closed || f->state == LASTACK_TIME_WAIT;
+    /* Too quick to be seen; but a FIN leads from CLOSE-WAIT to the end in no other way. */
+    if (closed && path->last == LASTACK_CLOSE_WAIT && path->how != LASTACK_END_RST)
+        text_add(&path->text, " -> LAST-ACK");
+    text_printf(&path->text, " -> %s", closed ? "closed" : fact_state_name(f->state));
     path->last = f ? f->state : LASTACK_CLOSED;
 }
 
@@ -238,6 +242,7 @@ static int end_one(const struct end_options *o, const struct catch *catch, const
     }
     text_init(&path.text);
     path.last = f->state;
+    path.how = how;
     path_watch(&path, f->stack, f->id);
     put_result(&screen, f, how, &path);
     text_free(&path.text);

@@ -174,6 +174,7 @@ static void add_holders(struct text *out, const struct facts *f)
     text_add(out, f->unaccepted == FACT_YES ? "(not accepted)"
                   : f->orphan == FACT_YES   ? "(orphan)"
                   : f->socket_id == 0       ? "-"
+                  : f->references == 0      ? "(orphan)"
                                             : "?");
 }
 

@@ -250,6 +250,22 @@ static bool tell_all(const struct why_options *o, const struct catch *catch,
 
 /* ---- one ---- */
 
+/* Events that made the trouble often lie milliseconds apart. */
+static void put_event(const struct screen *screen, const struct story_event *event)
+{
+    char first[40];
+    struct text when;
+    text_init(&when);
+    if (event->age_us < 120 * 1000000ull)
+        text_printf(&when, "%llu.%03llu s ago", (unsigned long long)event->age_us / 1000000,
+                    (unsigned long long)event->age_us / 1000 % 1000);
+    else
+        words_ago(&when, event->age_us);
+    snprintf(first, sizeof first, "  %16s  ", text_string(&when));
+    screen_paragraph(screen, first, text_string(&event->text));
+    text_free(&when);
+}
+
 static void put_story(const struct screen *screen, const struct facts *f)
 {
     struct story story;
@@ -258,15 +274,8 @@ static void put_story(const struct screen *screen, const struct facts *f)
         fputc('\n', screen->file);
         screen_put(screen, STYLE_BOLD, "What happened\n");
     }
-    for (unsigned i = 0; i < story.event_cnt; i++) {
-        struct text when;
-        char first[32];
-        text_init(&when);
-        words_ago(&when, story.events[i].age_us);
-        snprintf(first, sizeof first, "  %16s  ", text_string(&when));
-        screen_paragraph(screen, first, text_string(&story.events[i].text));
-        text_free(&when);
-    }
+    for (unsigned i = 0; i < story.event_cnt; i++)
+        put_event(screen, &story.events[i]);
     fputc('\n', screen->file);
     screen_put(screen, STYLE_BOLD, "Now\n");
     screen_lines(screen, "  ", text_string(&story.now));

@@ -9,10 +9,19 @@
 #define RETRY_SUSPECT 2 /* retransmissions of one segment: more than one loss explains */
 #define PROBE_SUSPECT 3 /* zero-window probes while the program still owns the connection */
 
+/* Nobody has a reference. A supervisor may still be passing on what a program wrote before its last
+ * close: then the stack does not know of the close yet. */
+static bool nobody_holds(const struct facts *f)
+{
+    return f->orphan == FACT_YES || (f->references == 0 && f->unaccepted != FACT_YES);
+}
+
+/* Our FIN is asked for and not acknowledged. */
 static bool is_closing(const struct facts *f)
 {
+    bool open = f->state == LASTACK_ESTABLISHED || f->state == LASTACK_CLOSE_WAIT;
     return f->state == LASTACK_FIN_WAIT_1 || f->state == LASTACK_CLOSING ||
-           f->state == LASTACK_LAST_ACK;
+           f->state == LASTACK_LAST_ACK || (open && nobody_holds(f));
 }
 
 static void say_timer(struct text *out, const struct facts *f)
@@ -52,8 +61,9 @@ static enum obstacle find_obstacle(const struct facts *f)
                   (probes > 0 || f->timer == LASTACK_TIMER_PROBE || f->send_unsent > 0);
     if (!queued || f->state == LASTACK_LISTEN || f->state == LASTACK_TIME_WAIT)
         return OBSTACLE_NONE;
-    /* While the program owns the connection, a shut window is its peer's right for a while. */
-    if (window && (is_closing(f) || probes >= PROBE_SUSPECT))
+    /* While the program owns the connection, a shut window is its peer's right for a while; but a
+     * peer that has closed its half and does not read either will hardly begin to. */
+    if (window && (is_closing(f) || probes >= PROBE_SUSPECT || f->state == LASTACK_CLOSE_WAIT))
         return OBSTACLE_WINDOW;
     return retries >= RETRY_SUSPECT ? OBSTACLE_SILENCE : OBSTACLE_NONE;
 }
@@ -90,9 +100,10 @@ bool rule_blocked(struct rules_case *c)
 {
     const struct facts *f = c->f;
     enum obstacle obstacle = find_obstacle(f);
-    if (obstacle == OBSTACLE_NONE)
+    if (obstacle == OBSTACLE_NONE || rules_half_close_works(f, c->options) ||
+        !age_over(f->state_us, c->options->grace_us))
         return false;
-    bool orphan = f->orphan == FACT_YES, window = obstacle == OBSTACLE_WINDOW;
+    bool orphan = nobody_holds(f), window = obstacle == OBSTACLE_WINDOW;
     /* Silence ends by the retry limit, an orphan by its own limits; a held one behind a shut window
      * may stay for ever. */
     enum severity severity = orphan || !window ? SEVERITY_NOTE : SEVERITY_ATTENTION;
@@ -139,7 +150,7 @@ bool rule_orphan(struct rules_case *c)
 {
     const struct facts *f = c->f;
     bool waits = is_closing(f) || f->state == LASTACK_FIN_WAIT_2;
-    if (f->orphan != FACT_YES || !waits || !age_over(f->state_us, c->options->grace_us))
+    if (!nobody_holds(f) || !waits || !age_over(f->state_us, c->options->grace_us))
         return false;
     struct finding *finding = finding_add(c, FINDING_ORPHAN, SEVERITY_NOTE, true);
     say_orphan(&finding->sentence, f);

@@ -91,7 +91,7 @@ static void tell_holders(struct text *out, const struct facts *f)
         return;
     if (f->unaccepted == FACT_YES)
         text_add(out, "no process holds it: it waits in the listener's queue\n");
-    else if (f->orphan == FACT_YES || f->socket_id == 0)
+    else if (f->orphan == FACT_YES || f->references == 0 || f->socket_id == 0)
         text_add(out, "no process holds it\n");
     else
         text_add(out, "who holds it is not known\n");

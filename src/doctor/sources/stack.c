@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define STAMP_US 2000 /* a connection's stamps are in milliseconds, the recorder's are not */
+
 struct source {
     struct facts_list *list;
     const lastack *stack;
@@ -55,9 +57,9 @@ static void put_timer(const struct source *s, struct facts *f, const struct last
 static void put_queues(const struct source *s, struct facts *f, const struct lastack_info *info)
 {
     bool listener = info->state == LASTACK_LISTEN;
-    /* What the supervisor has read is not what the program has read. Nobody reads the queue of an
-     * unaccepted connection, so there it is exact. */
-    if (!s->options->supervised || listener || info->unaccepted)
+    /* What the supervisor has read is not what the program has read. Nobody reads where there is no
+     * socket (unaccepted, orphan), so there it is exact. */
+    if (!s->options->supervised || listener || info->socket_id == 0)
         f->receive_queue = info->receive_queue;
     f->send_queue = info->send_queue;
     f->send_unsent = info->send_unsent;
@@ -190,8 +192,8 @@ static bool sends_fin(const struct fact_call *call)
 /* The same close as the connection's own stamp says, but with its true kind. */
 static bool same_close(const struct fact_call *a, const struct fact_call *b)
 {
-    return a->pid == b->pid && a->fd == b->fd && a->left == b->left &&
-           a->age_us / 1000 == b->age_us / 1000;
+    uint64_t apart_us = a->age_us > b->age_us ? a->age_us - b->age_us : b->age_us - a->age_us;
+    return a->pid == b->pid && a->fd == b->fd && a->left == b->left && apart_us <= STAMP_US;
 }
 
 static void put_call(struct facts *f, const struct fact_call *call)

@@ -1,0 +1,145 @@
+#!/bin/sh
+# SPDX-License-Identifier: BSD-2-Clause
+# live.sh LASTACK LEAK SOURCE: real leaks under `lastack run`, seen and ended from outside.
+set -u
+lastack=$1
+leak=$2
+source=$3
+. "$source/tests/cli/tap.sh"
+tmp=$(mktemp -d)
+export LASTACK_DIR="$tmp/run"
+mkdir -m 700 "$LASTACK_DIR"
+running=
+stop_all() {
+    for pid in $running; do kill "$pid" 2>/dev/null; done
+    rm -rf "$tmp"
+}
+trap stop_all EXIT
+trap 'exit 1' HUP INT TERM
+
+# start NAME MODE [COUNT]: `lastack run --name NAME -- leak MODE COUNT`; ends when the pipe is closed.
+start() {
+    name=$1
+    shift
+    mkfifo "$tmp/$name.in"
+    "$lastack" run --grace 0 --name "$name" -- "$leak" "$@" <"$tmp/$name.in" >"$tmp/$name.out" 2>&1 &
+    running="$running $!"
+    echo $! >"$tmp/$name.pid"
+    exec 9>"$tmp/$name.in"
+}
+
+# stop NAME: close the pipe, wait for the end.
+stop() {
+    exec 9>&-
+    wait "$(cat "$tmp/$1.pid")"
+}
+
+# until_says TEXT COMMAND...: try for 30 s.
+until_says() {
+    tries=300
+    until says "$@" >/dev/null 2>&1; do
+        tries=$((tries - 1))
+        [ "$tries" -gt 0 ] || {
+            says "$@"
+            return 1
+        }
+        sleep 0.1
+    done
+}
+
+# Ids of connections of stack $1 in state $2.
+ids() {
+    "$lastack" ss -H --stack "$1" --state "$2" | awk '{print $6}'
+}
+
+# ---- every class that a program can show
+for case in 'classic:PROBLEM shared (certain)' 'classic:PROBLEM forgotten (inferred)' \
+    'dup:PROBLEM shared (certain)' 'deaf:ATTENTION deaf (inferred)' 'unread:PROBLEM unread (certain)' \
+    'working:HEALTHY working (certain)' 'blocked:NOTE blocked (certain)' \
+    'stopped:PROBLEM forgotten (certain)' 'unaccepted:PROBLEM unaccepted (certain)' \
+    'unaccepted:NOTE orphan (certain)' 'classic:NOTE waiting-peer (certain)'; do
+    mode=${case%%:*}
+    start "$mode" "$mode"
+    check "$mode: ${case#*:}" until_says "${case#*:}" "$lastack" why --all --stack "$mode"
+    stop "$mode"
+    rm "$tmp/$mode.in"
+done
+
+# ---- the classic story
+start classic classic 3
+until_says '3 connections will not end' "$lastack" why >/dev/null
+check 'ss shows CLOSE-WAIT' says 'CLOSE-WAIT' "$lastack" ss
+check 'ss -p names the holder' says "leak pid=" "$lastack" ss -p --state close-wait
+check 'ss -l shows the listener' says '  64  127.0.0.1:' "$lastack" ss -l
+check 'why tells of one, and of two like it' says '2 more like it: ' "$lastack" why
+check 'why names the close' says 'which dropped the count from 2 to 1, so no FIN left; process' \
+    "$lastack" why
+check 'why names who holds it, and what it does' says 'and is waiting in accept().' "$lastack" why
+check 'why --check' gives 1 "$lastack" why --check
+id=$(ids classic close-wait | head -n 1)
+check 'why ID' says "the peer's FIN came" "$lastack" why "$id"
+check 'why NAME/ID' says 'What to change' "$lastack" why "classic/$id"
+check 'end -n does nothing' says 'would be ended' "$lastack" end -n "$id"
+check 'it is still there' says "$id" ids classic close-wait
+check 'end ends it' says 'CLOSE-WAIT -> LAST-ACK -> closed' "$lastack" end "$id"
+check 'the client sees the end of the stream' until_says 'client: end of stream' cat "$tmp/classic.out"
+check 'a second end has nothing to end' says 'has no connection any more' gives 1 "$lastack" end "$id"
+check 'two are left' until_says '2 connections will not end' "$lastack" why
+listener=$("$lastack" ss -lH | awk '{print $6}')
+check 'a listener is not ended' says 'is a listener' gives 1 "$lastack" end "$listener"
+check 'no such connection' says 'there is no connection 99999' gives 1 "$lastack" end 99999
+
+# ---- a second stack
+"$lastack" run --grace 0 --name second -- "$leak" working <"$tmp/classic.in" >"$tmp/second.out" 2>&1 &
+second=$!
+running="$running $second"
+check 'two stacks: ids have names' until_says 'second/' "$lastack" ss
+check 'two stacks: --stack' not says 'classic' "$lastack" ss --stack second
+until_says 'HEALTHY working' "$lastack" why --all --stack second >/dev/null
+works=$(ids second close-wait)
+check 'a half-close that works is not ended' says 'is half-closed on purpose' \
+    gives 1 "$lastack" end "second/$works"
+check '--force ends it' says 'CLOSE-WAIT -> LAST-ACK -> closed' "$lastack" end --force "second/$works"
+check 'a name is taken once' says 'running' \
+    not "$lastack" run --name second -- true
+kill "$second"
+wait "$second" 2>/dev/null
+check 'a stack that is gone is not listed' until_says 'there is no running stack named second' \
+    "$lastack" ss --stack second
+stop classic
+rm "$tmp/classic.in"
+
+# ---- the repaired server leaves nothing
+start repaired repaired 3
+check 'repaired: clients see the end' until_says "$(printf 'client: end of stream\nclient: end of stream')" \
+    cat "$tmp/repaired.out"
+check 'repaired: no CLOSE-WAIT' gives 0 sh -c '[ -z "$("$1" ss -H --state close-wait)" ]' sh "$lastack"
+check 'repaired: nothing is wrong' says 'Nothing is wrong' "$lastack" why --check
+stop repaired
+
+# ---- each example in --help works
+start web classic 8
+until_says '8 connections will not end' "$lastack" why >/dev/null
+mkdir "$tmp/bin"
+ln -s "$lastack" "$tmp/bin/lastack"
+printf '#!/bin/sh\n' >"$tmp/bin/alarm"
+chmod +x "$tmp/bin/alarm"
+PATH="$tmp/bin:$PATH"
+export PATH
+cd "$tmp" || exit 1
+for command in '' ss why end; do
+    # shellcheck disable=SC2086
+    "$lastack" $command --help | sed -n '/^Examples:/,/^$/s/^  \(lastack [a-z]* *[^ ].*\)$/\1/p' |
+        grep -v '^lastack run' | sed 's/   .*//' >examples
+    [ -s examples ] || check "$command --help has examples" false
+    while read -r example; do
+        a=$(ids web close-wait | sed -n 1p)
+        b=$(ids web close-wait | sed -n 2p)
+        line=$(echo "$example" | sed "s/\\b7\\b/$a/; s/\\b9\\b/$b/")
+        check "example: $example" sh -c "$line" </dev/null
+    done <examples
+done
+check 'recorded facts of a real leak' says 'PROBLEM shared (certain)' "$lastack" why --facts facts
+cd / || exit 1
+stop web
+tap_done
