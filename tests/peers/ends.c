@@ -79,6 +79,27 @@ TEST(gvisor_13393_shutdown_behind_zero_window)
     world_close(&w);
 }
 
+/* No data behind the window, the FIN alone: it leaves as soon as the window opens. */
+TEST(gvisor_13393_a_fin_alone_behind_zero_window)
+{
+    for (unsigned close_wait = 0; close_wait < 2; close_wait++) {
+        struct world w;
+
+        world_open(&w);
+        world_established(&w, true);
+        if (close_wait)
+            peer_fin(&w);
+        w.peer_wnd = 0;
+        peer_ack(&w);
+        world_forget(&w);
+        world_close_fd(&w);
+        CHECK_EQ(world_state(&w), close_wait ? LASTACK_LAST_ACK : LASTACK_FIN_WAIT_1);
+        window_opens(&w);
+        CHECK_EQ(world_sent_with(&w, TCP_FIN), 1);
+        world_close(&w);
+    }
+}
+
 /* Answers every segment of the stack with a closed window, for `ns`. */
 static void answer_with_zero_window(struct world *w, uint64_t ns)
 {

@@ -210,8 +210,10 @@ static void pump(struct world *w)
 
         CHECK_EQ(lastack_tx(w->stack, frames, 8, w->now_ns), 0); /* nothing comes out */
         due = lastack_deadline(w->stack);
-        if (due > end)
+        if (due > end) {
+            w->now_ns = end;
             return;
+        }
         if (due > w->now_ns)
             w->now_ns = due;
         lastack_tick(w->stack, w->now_ns);
