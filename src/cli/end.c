@@ -194,8 +194,19 @@ static void put_result(const struct screen *screen, const struct facts *f, int h
 
 /* ---- one connection ---- */
 
+static bool is_healthy_half_close(const struct catch *catch, const struct facts *f)
+{
+    struct findings findings;
+    findings_init(&findings);
+    diagnose_one(&findings, &catch->list, f, &rules_defaults);
+    bool works = findings.cnt > 0 && findings.all[0].severity == SEVERITY_HEALTHY;
+    findings_free(&findings);
+    return works;
+}
+
 /* A sentence if it must not be ended like this; NULL if it may. */
-static const char *refusal(const struct end_options *o, const struct facts *f)
+static const char *refusal(const struct end_options *o, const struct catch *catch,
+                           const struct facts *f)
 {
     if (f->state == LASTACK_LISTEN)
         return "is a listener, not a connection; it ends when its program closes it";
@@ -203,7 +214,7 @@ static const char *refusal(const struct end_options *o, const struct facts *f)
         return "is in TIME-WAIT: it has ended, and goes by itself";
     if (f->state == LASTACK_CLOSED)
         return "has no connection any more; only its program can close the descriptor";
-    if (!o->force && rules_half_close_works(f, &rules_defaults))
+    if (!o->force && is_healthy_half_close(catch, f))
         return "is half-closed on purpose and data still moves: nothing was done. With --force it is "
                "ended all the same";
     return NULL;
@@ -219,7 +230,7 @@ static int end_one(const struct end_options *o, const struct catch *catch, const
     const struct facts *f = catch_find(catch, command, target);
     if (!f)
         return EXIT_NOT_DONE;
-    const char *no = refusal(o, f);
+    const char *no = refusal(o, catch, f);
     int how = o->how >= 0 ? o->how : rules_end_how(f);
     if (no) {
         complain(command, "%s %s", target, no);

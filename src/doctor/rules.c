@@ -163,10 +163,10 @@ bool rules_half_close_works(const struct facts *f, const struct rules_options *o
 {
     if (f->state == LASTACK_FIN_WAIT_2)
         return f->orphan != FACT_YES && fact_known(f->data_in_us) &&
-               f->data_in_us <= options->moving_us && age_after(f->data_in_us, f->fin_out_us);
+               f->data_in_us <= options->moving_us && age_later(f->data_in_us, f->fin_out_us);
     if (f->state != LASTACK_CLOSE_WAIT)
         return false;
-    bool sent_since = age_after(f->data_out_us, f->fin_in_us);
+    bool sent_since = age_later(f->data_out_us, f->fin_in_us);
     bool flows = fact_known(f->send_queue) && f->send_queue > 0 && f->send_window != 0 &&
                  f->retransmits == 0;
     return flows || (sent_since && f->data_out_us <= options->moving_us);
@@ -179,7 +179,7 @@ void diagnose_one(struct findings *out, const struct facts_list *list, const str
 {
     static bool (*const rules[])(struct rules_case *) = {
         rule_listener,     rule_unaccepted, rule_blocked, rule_orphan,
-        rule_waiting_peer, rule_working,    rule_shared,  rule_deaf,
+        rule_waiting_peer, rule_shared,     rule_working, rule_deaf,
         rule_unread,
     };
     struct rules_case c = {list, facts, options ? options : &rules_defaults, out};

@@ -92,7 +92,7 @@ static const struct fact_call *shared_close(const struct rules_case *c, bool *ce
         return NULL;
     if (f->shut_wr == FACT_YES || f->unaccepted == FACT_YES)
         return NULL;
-    if (age_after(f->data_out_us, last->age_us) && f->data_out_us != last->age_us)
+    if (age_later(f->data_out_us, last->age_us))
         return NULL; /* another holder still sends */
     bool all_forgotten = holders_all_forgotten(f);
     bool after_fin = age_after(last->age_us, f->fin_in_us);
@@ -163,7 +163,7 @@ bool rule_shared(struct rules_case *c)
 
 static void say_paused(struct finding *finding, const struct facts *f)
 {
-    if (!age_after(f->data_out_us, f->fin_in_us))
+    if (!age_later(f->data_out_us, f->fin_in_us))
         return;
     text_add(&finding->evidence, "it last sent data ");
     words_ago(&finding->evidence, f->data_out_us);
@@ -211,7 +211,7 @@ bool rule_deaf(struct rules_case *c)
     if (!is_close_wait(f) || (!known && !hidden) ||
         !age_over(known ? f->eof_read_us : f->fin_in_us, c->options->grace_us))
         return false;
-    bool paused = age_after(f->data_out_us, f->fin_in_us);
+    bool paused = age_later(f->data_out_us, f->fin_in_us);
     bool sure = known && !paused;
     struct finding *finding = finding_add(
         c, FINDING_DEAF,
@@ -295,7 +295,7 @@ bool rule_unread(struct rules_case *c)
     bool stuck = is_stuck_reader(c);
     if (!waits && !stuck)
         return false;
-    bool busy = any_holder_runs(f) || age_after(f->data_out_us, f->fin_in_us);
+    bool busy = any_holder_runs(f) || age_later(f->data_out_us, f->fin_in_us);
     struct finding *finding = finding_add(
         c, FINDING_UNREAD,
         busy || (stuck && !holders_all_forgotten(f)) ? SEVERITY_ATTENTION : SEVERITY_PROBLEM, true);

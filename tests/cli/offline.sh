@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # offline.sh LASTACK SOURCE: the program where no stack runs: help, usage, recorded facts, pages.
 set -u
-lastack=$1
+lastack=$(realpath "$1")
 source=$2
 here=$source/tests/cli
 . "$here/tap.sh"
