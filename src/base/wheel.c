@@ -128,8 +128,10 @@ void wheel_advance(struct wheel *wheel, uint32_t now)
             splice(&wheel->due, &moved);
             continue;
         }
-        for (struct list *node; (node = list_pop_front(&moved)) != NULL;)
+        for (struct list *node; (node = list_pop_front(&moved)) != NULL;) {
+            __builtin_prefetch(moved.next->next); /* timers lie far apart in memory */
             place(wheel, (struct timer *)node); /* link is the first member */
+        }
     }
     wheel->now = now;
 }

@@ -22,6 +22,7 @@
 #define CLOSING_AGAIN_NS (1 * MS)
 #define CLOSING_LOOK_MAX 100
 #define DEAD_LOOK_NS (2000 * MS)
+#define LEAVING_MAX_NS (60000 * MS)
 #define SCAN_SHARE 10             /* scans of /proc take at most one part in so many of our time */
 #define RELATIVE_MAX 16
 
@@ -315,6 +316,10 @@ static bool closing_is_due(struct supervisor *s, struct closing *closing)
 {
     if (closing->due_ns > s->now_ns)
         return false;
+    if (closing->pair->hung_up) {
+        closing->due_ns = LASTACK_NEVER; /* it is settled with the last close */
+        return false;
+    }
     if (closing->look_cnt++ < CLOSING_LOOK_MAX &&
         pair_held_by(s, closing->pair, closing->pid, closing->fd)) {
         closing->due_ns = s->now_ns + CLOSING_AGAIN_NS; /* it has not got round to it */
@@ -350,10 +355,33 @@ void ending_closings_look(struct supervisor *s)
     s->closing_look_ns = next_ns;
 }
 
+void ending_leaving(struct supervisor *s, struct pair *pair)
+{
+    if (list_linked(&pair->queue))
+        return;
+    pair->moved_ns = s->now_ns;
+    list_push_back(&s->leaving, &pair->queue);
+}
+
+/* The stack bounds how long an orphan may wait for a peer that takes nothing; this one does not
+ * know yet that it is one. */
+static void leaving_look(struct supervisor *s)
+{
+    list_for_each(node, &s->leaving) {
+        struct pair *pair = (struct pair *)((char *)node - offsetof(struct pair, queue));
+
+        if (pair->moved_ns + LEAVING_MAX_NS > s->now_ns)
+            continue;
+        pair->unread_close = true;
+        ending_last_close(s, pair);
+    }
+}
+
 void ending_dead_look(struct supervisor *s)
 {
-    if (s->dead_cnt == 0 || s->dead_look_ns > s->now_ns)
+    if ((s->dead_cnt == 0 && list_empty(&s->leaving)) || s->dead_look_ns > s->now_ns)
         return;
+    leaving_look(s);
     list_for_each(node, &s->dead) {
         struct pair *pair = (struct pair *)((char *)node - offsetof(struct pair, ready));
 
@@ -369,7 +397,7 @@ uint64_t ending_deadline(const struct supervisor *s)
 
     if (due_ns != LASTACK_NEVER && due_ns < s->scan_ns)
         due_ns = s->scan_ns;
-    if (s->dead_cnt && s->dead_look_ns < due_ns)
+    if ((s->dead_cnt || !list_empty(&s->leaving)) && s->dead_look_ns < due_ns)
         due_ns = s->dead_look_ns;
     return due_ns;
 }

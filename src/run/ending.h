@@ -22,7 +22,9 @@ int ending_operator(struct supervisor *s, uint64_t id, int how);
 void ending_close_seen(struct supervisor *s, struct call *call, int fd);
 /* Closes whose time has come: does anybody else still hold the socket? */
 void ending_closings_look(struct supervisor *s);
-/* DEAD pairs that nobody holds any more. */
+/* The last reference is gone, but the stack does not take all that was written yet. */
+void ending_leaving(struct supervisor *s, struct pair *pair);
+/* DEAD pairs that nobody holds any more; pairs that leave and get nowhere. */
 void ending_dead_look(struct supervisor *s);
 /* When the two above next have work. */
 uint64_t ending_deadline(const struct supervisor *s);

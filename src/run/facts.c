@@ -256,7 +256,9 @@ static void pair_fill(struct supervisor *s, struct facts_list *list, struct fact
         facts->unaccepted = FACT_YES;
         return;
     }
-    if (facts->references == 0 && !pair->hung_up && pair_alive(s, pair))
+    if (pair->hung_up) /* the stack hears of it when it has taken what was written */
+        facts->orphan = FACT_YES;
+    else if (facts->references == 0 && pair_alive(s, pair))
         message_put(list, facts);
     queues_fill(s, facts, pair);
 }

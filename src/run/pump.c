@@ -68,6 +68,8 @@ static int up_step(struct supervisor *s, struct pair *pair)
     len = lastack_reserve(s->process, pair->fd, iov, &iov_cnt);
     if (len == 0 || len == -EAGAIN) {
         pair->up_blocked = true;
+        if (pair->hung_up)
+            ending_leaving(s, pair);
         return 0;
     }
     if (len < 0) {
@@ -79,6 +81,7 @@ static int up_step(struct supervisor *s, struct pair *pair)
     len = readv(pair->b, iov, (int)iov_cnt);
     if (len > 0) {
         lastack_commit(s->process, pair->fd, (size_t)len);
+        pair->moved_ns = s->now_ns;
         if (pair->a_shut_wr)
             pair->up_left -= (uint32_t)len;
         return 1;

@@ -37,6 +37,7 @@ static void supervisor_init(struct supervisor *s, const struct run_options *opti
     list_init(&s->pairs);
     list_init(&s->ready);
     list_init(&s->dead);
+    list_init(&s->leaving);
     list_init(&s->held);
     list_init(&s->closings);
     list_init(&s->graveyard);

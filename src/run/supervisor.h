@@ -49,7 +49,7 @@ struct pair {
     struct list ready;     /* in supervisor.ready: its pump stopped at its budget; DEAD: in .dead */
     struct list waiting;   /* of held calls on it, oldest first */
     struct list requeued;  /* listener: accepted, but the accept(2) was interrupted; node: queue */
-    struct list queue;     /* node in a listener's `requeued` */
+    struct list queue;     /* node in a listener's `requeued`, later in supervisor.leaving */
     struct pair *bucket;   /* next in its hash bucket */
     uint64_t cookie;       /* SO_COOKIE of A: its identity, never reused */
     uint64_t inode;        /* of A: how /proc shows it */
@@ -61,6 +61,7 @@ struct pair {
     pid_t born_pid;        /* which call made it */
     int born_fd;
     uint64_t born_ns;
+    uint64_t moved_ns;     /* when bytes last went up */
     pid_t pid;             /* who used it last, under which descriptor: a first guess, always */
     int pid_fd;            /* verified by the cookie before it is used */
 
@@ -173,7 +174,7 @@ struct supervisor {
     uint32_t stop_cnt;         /* requests to stop, once the program is gone */
     uint64_t grace_end_ns;
 
-    struct list pairs, ready, dead, held, closings, graveyard;
+    struct list pairs, ready, dead, leaving, held, closings, graveyard;
     uint32_t pair_cnt, dead_cnt, held_cnt;
     struct pair *buckets[PAIR_BUCKET_CNT];
     struct task tasks[TASK_CACHE_CNT];

@@ -150,7 +150,7 @@ static void time_wait_fill(const struct tcp *tcp, const struct time_wait *tw,
     *info = (struct lastack_info){
         .tuple = tw->flow.key,
         .state = LASTACK_TIME_WAIT,
-        .state_since_ns = over > lasts ? over - lasts : 0,
+        .state_since_ns = over > lasts ? MIN(over - lasts, tcp->now_ns) : 1,
         .timer = LASTACK_TIMER_TIME_WAIT,
         .timer_ns = over,
     };

@@ -113,10 +113,6 @@ int lastack_accept(lastack_process *p, int fd, struct sockaddr *name, socklen_t 
     s->linger_s = listening->linger_s;
     s->reuse_address = listening->reuse_address;
     s->reuse_port = listening->reuse_port;
-    if (name != NULL && connection_state(s->connection) == LASTACK_CLOSED) {
-        descriptor_close(p, new_fd, LASTACK_CAUSE_NONE); /* ended meanwhile: as Linux */
-        return -ECONNABORTED;
-    }
     const struct lastack_tuple *key = &s->connection->flow.key;
     name_emit(name, len, &key->remote, key->remote_port);
     return new_fd;

@@ -121,7 +121,10 @@ struct socket *process_socket(lastack_process *p, int fd, int *error)
     if (*error != 0)
         return NULL;
     process_acts(p, fd);
-    return container_of(file, struct socket, file);
+    struct socket *s = container_of(file, struct socket, file);
+    if (s->body == BODY_CONNECTION)
+        connection_prefetch(s->connection);
+    return s;
 }
 
 void process_acts(lastack_process *p, int fd)

@@ -113,7 +113,7 @@ void tcp_call_options_changed(struct tcp *tcp, struct connection *c)
         keepalive_rearm(tcp, c);
     if (c->options.user_timeout_ms == 0 && connection_has(c, CONNECTION_USER_CLOCK)) {
         c->flags &= ~CONNECTION_USER_CLOCK;
-        deadline_clear(c, DEADLINE_LIFE);
+        deadline_clear(tcp, c, DEADLINE_LIFE);
     }
     user_clock_update(tcp, c, false);
     connection_owe(tcp, c, 0); /* nodelay or cork may release a tail */

@@ -8,6 +8,7 @@
 #include "base/address.h"
 #include "base/pool.h"
 #include "base/siphash.h"
+#include "tcp/connection.h"
 
 #define FLOW_SEGMENT 1024u
 #define REFERENCE_BITS 30
@@ -95,6 +96,8 @@ struct flow *flow_find(const struct flow_table *t, const struct lastack_tuple *k
     uint32_t reference = *bucket_of(t, tuple_hash(t, key));
     while (reference != 0) {
         struct flow *flow = flow_at(t, reference);
+        if (reference >> REFERENCE_BITS == FLOW_CONNECTION)
+            connection_prefetch(container_of(flow, struct connection, flow));
         if (tuple_equal(&flow->key, key))
             return flow;
         reference = flow->hash_next;
@@ -125,7 +128,7 @@ static void bucket_split(struct flow_table *t)
 void flow_insert(struct flow_table *t, struct flow *flow)
 {
     assert(!flow->hashed);
-    if (t->used >= t->bucket_cnt)
+    if (t->used >= t->bucket_cnt / 2) /* short chains: each link may be a cache miss */
         bucket_split(t);
     uint32_t *head = bucket_of(t, tuple_hash(t, &flow->key));
     flow->hash_next = *head;

@@ -277,6 +277,7 @@ void receive_text(struct tcp *tcp, struct connection *c, struct segment *seg)
 
 void connection_rx(struct tcp *tcp, struct connection *c, struct segment *seg)
 {
+    __builtin_prefetch(c->owner);
     if (connection_state(c) == LASTACK_SYN_SENT) {
         syn_sent_rx(tcp, c, seg);
     } else if (step_sequence(tcp, c, seg) == NEXT_STEP && step_reset(tcp, c, seg) == NEXT_STEP &&

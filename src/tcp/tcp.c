@@ -201,7 +201,7 @@ uint64_t stamp_ns(struct stamp stamp)
 {
     uint64_t ms = 0;
     memcpy(&ms, stamp.bytes, sizeof stamp.bytes);
-    return ms == 0 ? 0 : (ms - 1) * 1000000;
+    return ms == 0 ? 0 : MAX((ms - 1) * 1000000, 1u);
 }
 
 void tcp_notify(struct tcp *tcp, struct tcp_owner *owner)

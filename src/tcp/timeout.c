@@ -39,6 +39,15 @@ void deadline_set(struct tcp *tcp, struct connection *c, enum deadline which, ui
     timer_follow(tcp, c, c->deadline[which]);
 }
 
+void deadline_clear(struct tcp *tcp, struct connection *c, enum deadline which)
+{
+    if (c->deadline[which] == 0)
+        return;
+    c->deadline[which] = 0;
+    if (deadline_first(c) == 0)
+        timer_disarm(tcp->wheel, &c->timer);
+}
+
 uint32_t rto_now(const struct tcp *tcp, const struct connection *c)
 {
     uint64_t rto = (uint64_t)c->rto_ms << MIN(c->backoff, 16);
@@ -68,7 +77,7 @@ void retransmit_rearm(struct tcp *tcp, struct connection *c)
         c->flags &= ~CONNECTION_PROBING;
         deadline_set(tcp, c, DEADLINE_RETRANSMIT, rto_now(tcp, c));
     } else if (!connection_has(c, CONNECTION_PROBING)) {
-        deadline_clear(c, DEADLINE_RETRANSMIT);
+        deadline_clear(tcp, c, DEADLINE_RETRANSMIT);
     }
 }
 
@@ -80,7 +89,7 @@ void user_clock_update(struct tcp *tcp, struct connection *c, bool progress)
     bool running = connection_has(c, CONNECTION_USER_CLOCK);
     if (!waiting && running) {
         c->flags &= ~CONNECTION_USER_CLOCK;
-        deadline_clear(c, DEADLINE_LIFE);
+        deadline_clear(tcp, c, DEADLINE_LIFE);
     } else if (waiting && (!running || progress)) {
         c->flags |= CONNECTION_USER_CLOCK;
         deadline_set(tcp, c, DEADLINE_LIFE, c->options.user_timeout_ms);
@@ -91,7 +100,7 @@ void keepalive_rearm(struct tcp *tcp, struct connection *c)
 {
     c->keepalive_probes = 0;
     if (!c->options.keepalive || !state_is(connection_state(c), STATE_SYNCED))
-        deadline_clear(c, DEADLINE_KEEPALIVE);
+        deadline_clear(tcp, c, DEADLINE_KEEPALIVE);
     else
         deadline_set(tcp, c, DEADLINE_KEEPALIVE, c->options.keepalive_idle_s * 1000u);
 }

@@ -6,10 +6,8 @@
 #include "tcp/connection.h"
 
 void deadline_set(struct tcp *tcp, struct connection *c, enum deadline which, uint32_t delay_ms);
-static inline void deadline_clear(struct connection *c, enum deadline which)
-{
-    c->deadline[which] = 0; /* the wheel may fire once in vain: cheaper than to disarm */
-}
+/* The wheel timer stays where it is while another deadline runs: it may fire once in vain. */
+void deadline_clear(struct tcp *tcp, struct connection *c, enum deadline which);
 /* The wheel timer of a connection fired. */
 void connection_timer(struct tcp *tcp, struct connection *c);
 

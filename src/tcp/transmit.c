@@ -19,7 +19,7 @@ bool transmit_pending(const struct connection *c)
     return !connection_has(c, CONNECTION_FIN_ACKED) && seq_lt(c->snd_nxt, end);
 }
 
-static void fill(struct connection *c, struct outgoing *out, uint32_t seq, uint8_t flags)
+static void fill(struct tcp *tcp, struct connection *c, struct outgoing *out, uint32_t seq, uint8_t flags)
 {
     out->key = c->flow.key;
     out->connection_id = c->id;
@@ -40,7 +40,7 @@ static void fill(struct connection *c, struct outgoing *out, uint32_t seq, uint8
     out->h.wnd = window_offer(c);
     c->rcv_unacked = 0;
     c->flags &= ~CONNECTION_ACK_NOW;
-    deadline_clear(c, DEADLINE_DELAYED_ACK);
+    deadline_clear(tcp, c, DEADLINE_DELAYED_ACK);
 }
 
 static void fill_data(struct connection *c, struct outgoing *out, uint32_t offset, uint32_t len)
@@ -72,7 +72,7 @@ static bool transmit_syn(struct tcp *tcp, struct connection *c, struct outgoing 
     if (connection_has(c, CONNECTION_SYN_ACKED) || c->snd_nxt != c->snd_una)
         return false;
     bool first = connection_state(c) == LASTACK_SYN_SENT;
-    fill(c, out, c->snd_una, first ? TCP_SYN : TCP_SYN | TCP_ACK);
+    fill(tcp, c, out, c->snd_una, first ? TCP_SYN : TCP_SYN | TCP_ACK);
     out->h.wnd = window_syn(&c->options);
     out->h.mss = c->mss;
     if (!tcp->config.no_window_scale && (first || c->snd_wscale != TCP_WSCALE_NONE))
@@ -135,7 +135,7 @@ static bool transmit_data(struct tcp *tcp, struct connection *c, struct outgoing
         return false;
     if (!fin && !worth_sending(c, len, queued))
         return false;
-    fill(c, out, c->snd_nxt, TCP_ACK);
+    fill(tcp, c, out, c->snd_nxt, TCP_ACK);
     fill_data(c, out, offset, len);
     fin = fin && out->len == len;
     if (fin)
@@ -157,7 +157,7 @@ static bool transmit_head(struct tcp *tcp, struct connection *c, struct outgoing
         return false;
     uint32_t len = MIN(MIN(c->send.len, c->mss), out_cnt);
     bool fin = connection_has(c, CONNECTION_FIN_QUEUED) && len == c->send.len && out_cnt > len;
-    fill(c, out, c->snd_una, fin ? TCP_ACK | TCP_FIN : TCP_ACK);
+    fill(tcp, c, out, c->snd_una, fin ? TCP_ACK | TCP_FIN : TCP_ACK);
     fill_data(c, out, 0, len);
     if (len == c->send.len && len > 0)
         out->h.flags |= TCP_PSH;
@@ -179,7 +179,7 @@ static bool transmit_probe(struct tcp *tcp, struct connection *c, struct outgoin
         return transmit_data(tcp, c, out);
     }
     bool fin = c->send.len == 0;
-    fill(c, out, c->snd_una, fin ? TCP_ACK | TCP_FIN : TCP_ACK);
+    fill(tcp, c, out, c->snd_una, fin ? TCP_ACK | TCP_FIN : TCP_ACK);
     fill_data(c, out, 0, MIN(c->send.len, 1u));
     c->flags &= ~CONNECTION_TIMING;
     c->snd_max = seq_max(c->snd_max, c->snd_una + 1);
@@ -187,20 +187,20 @@ static bool transmit_probe(struct tcp *tcp, struct connection *c, struct outgoin
     return true;
 }
 
-static bool transmit_keepalive(struct connection *c, struct outgoing *out)
+static bool transmit_keepalive(struct tcp *tcp, struct connection *c, struct outgoing *out)
 {
     if (!connection_has(c, CONNECTION_KEEPALIVE_NOW))
         return false;
     c->flags &= ~CONNECTION_KEEPALIVE_NOW;
-    fill(c, out, c->snd_una - 1, TCP_ACK);
+    fill(tcp, c, out, c->snd_una - 1, TCP_ACK);
     return true;
 }
 
-static bool transmit_ack(struct connection *c, struct outgoing *out)
+static bool transmit_ack(struct tcp *tcp, struct connection *c, struct outgoing *out)
 {
     if (!connection_has(c, CONNECTION_ACK_NOW) || connection_state(c) == LASTACK_SYN_SENT)
         return false;
-    fill(c, out, transmit_seq(c), TCP_ACK);
+    fill(tcp, c, out, transmit_seq(c), TCP_ACK);
     return true;
 }
 
@@ -223,5 +223,5 @@ bool transmit_next(struct tcp *tcp, struct connection *c, struct outgoing *out)
         transmit_data(tcp, c, out))
         return true;
     probe_arm(tcp, c);
-    return transmit_keepalive(c, out) || transmit_ack(c, out);
+    return transmit_keepalive(tcp, c, out) || transmit_ack(tcp, c, out);
 }
