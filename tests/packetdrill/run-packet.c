@@ -79,10 +79,24 @@ static void expected_text(char *out, size_t size, const struct packet_spec *pack
         snprintf(out + used, size - used, " <%s>", options);
 }
 
+/* Our numbers: live = script + this. In a SYN the script calls the first number what it likes. */
+static uint32_t local_shift(const struct run *run, uint8_t flags)
+{
+    const struct subject *subject = &run->subject;
+
+    return flags & FLAG_SYN ? subject->live_isn - subject->script_isn : subject->live_isn;
+}
+
+/* The peer's numbers: a SYN has the real one, all others count from it. */
+static uint32_t remote_shift(const struct run *run, uint8_t flags)
+{
+    return flags & FLAG_SYN ? 0 : run->subject.remote_isn;
+}
+
 static void actual_text(const struct run *run, char *out, size_t size,
                         const struct packet_view *view)
 {
-    uint32_t seq = view->seq - run->subject.live_isn + run->subject.script_isn;
+    uint32_t seq = view->seq - local_shift(run, view->flags);
     char options[200];
     size_t used;
 
@@ -94,7 +108,8 @@ static void actual_text(const struct run *run, char *out, size_t size,
     used = (size_t)snprintf(out, size, "> %s %u:%u(%zu)", flags_text(view->flags), seq,
                             seq + (uint32_t)view->payload_len, view->payload_len);
     if (view->flags & FLAG_ACK)
-        used += (size_t)snprintf(out + used, size - used, " ack %u", view->ack);
+        used += (size_t)snprintf(out + used, size - used, " ack %u",
+                                 view->ack - remote_shift(run, view->flags));
     used += (size_t)snprintf(out + used, size - used, " win %u", view->win);
     if (view->urg)
         used += (size_t)snprintf(out + used, size - used, " urg %u", view->urg);
@@ -105,14 +120,21 @@ static void actual_text(const struct run *run, char *out, size_t size,
 /* ---- in ------------------------------------------------------------------- */
 
 /* A packet before any connection, or a SYN to the listener, makes a new socket under test. */
-static void subject_accept(struct run *run)
+static void subject_accept(struct run *run, const struct packet_spec *packet)
 {
-    if (run->subject.exists && run->subject.role != ROLE_LISTENING)
-        return;
-    run->subject = (struct subject){.exists = true,
+    struct subject *subject = &run->subject;
+
+    if (!subject->exists || subject->role == ROLE_LISTENING) {
+        *subject = (struct subject){.exists = true,
                                     .role = ROLE_PASSIVE,
                                     .local_port = BIND_PORT,
-                                    .remote_port = run->next_port++};
+                                    .remote_port = run->next_port++,
+                                    .remote_isn = packet->seq};
+    } else if (subject->role == ROLE_CONNECTED && subject->active && !packet->icmp &&
+               (packet->flags & (FLAG_SYN | FLAG_ACK)) == (FLAG_SYN | FLAG_ACK)) {
+        subject->remote_isn = packet->seq;
+        subject->active = false;
+    }
 }
 
 /* Numbers of ours in the peer's options: SACK blocks, echoed timestamps. */
@@ -128,7 +150,7 @@ static bool options_translate(struct run *run, uint8_t *options, size_t len, boo
 
         if (option.kind == OPTION_SACK)
             for (int i = 0; i + 4 <= option.len - 2; i += 4)
-                put32(data + i, get32(data + i) + subject->live_isn - subject->script_isn);
+                put32(data + i, get32(data + i) + subject->live_isn);
         if (option.kind == OPTION_TIMESTAMP && ack) {
             unsigned i = 0;
 
@@ -146,7 +168,7 @@ static bool options_translate(struct run *run, uint8_t *options, size_t len, boo
 static bool packet_inject(struct run *run, const struct packet_spec *packet)
 {
     const struct subject *subject = &run->subject;
-    uint32_t shift = subject->live_isn - subject->script_isn;
+    uint32_t shift = local_shift(run, packet->flags);
     uint8_t options[OPTIONS_MAX];
     size_t len;
 
@@ -155,7 +177,7 @@ static bool packet_inject(struct run *run, const struct packet_spec *packet)
                                        .destination = REMOTE_IP,
                                        .source_port = subject->local_port,
                                        .destination_port = subject->remote_port,
-                                       .seq = packet->seq + shift,
+                                       .seq = packet->seq + subject->live_isn,
                                        .payload_len = packet->payload_len};
 
         len = packet_icmp(run->scratch, REMOTE_IP, LOCAL_IP, packet->icmp_type, packet->icmp_code,
@@ -170,7 +192,7 @@ static bool packet_inject(struct run *run, const struct packet_spec *packet)
             .source_port = packet->source_port ? packet->source_port : subject->remote_port,
             .destination_port =
                 packet->destination_port ? packet->destination_port : subject->local_port,
-            .seq = packet->seq,
+            .seq = packet->seq + remote_shift(run, packet->flags),
             .ack = packet->flags & FLAG_ACK ? packet->ack + shift : packet->ack,
             .flags = packet->flags,
             .win = (uint16_t)packet->win,
@@ -203,6 +225,7 @@ static bool subject_owns(struct run *run, const struct packet_view *view)
     if (subject->role == ROLE_CONNECTING && view->flags == FLAG_SYN &&
         view->destination_port == CONNECT_PORT) {
         subject->role = ROLE_CONNECTED;
+        subject->active = true;
         subject->local_port = view->source_port;
         subject->remote_port = view->destination_port;
         subject->live_isn = view->seq;
@@ -292,7 +315,6 @@ static const char *options_differ(struct run *run, const struct packet_spec *pac
 static const char *packet_differs(struct run *run, const struct packet_spec *packet,
                                   const struct packet_view *view, uint32_t done_len, bool last)
 {
-    const struct subject *subject = &run->subject;
     uint8_t mask = last ? 0xff : (uint8_t) ~(FLAG_PSH | FLAG_FIN | FLAG_CWR);
 
     if (packet->icmp != view->icmp)
@@ -305,11 +327,11 @@ static const char *packet_differs(struct run *run, const struct packet_spec *pac
         return "flags";
     if (!last && view->flags & FLAG_FIN)
         return "flags";
-    if (view->seq - subject->live_isn + subject->script_isn != packet->seq + done_len)
+    if (view->seq - local_shift(run, view->flags) != packet->seq + done_len)
         return "sequence number";
     if (view->payload_len > packet->payload_len - done_len)
         return "payload length";
-    if (view->ack != packet->ack)
+    if (view->ack - (view->flags & FLAG_ACK ? remote_shift(run, view->flags) : 0) != packet->ack)
         return "acknowledgment number";
     if (packet->win >= 0 && view->win != packet->win)
         return "window";
@@ -397,7 +419,7 @@ bool run_packet(struct run *run, const struct packet_spec *packet)
 
     if (packet->outbound)
         return packet_expect(run, packet, base_us);
-    subject_accept(run);
+    subject_accept(run, packet);
     return packet_inject(run, packet);
 }
 

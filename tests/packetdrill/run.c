@@ -97,8 +97,14 @@ static bool event_run(struct run *run, const struct event *event)
         return false;
     ok = event->is_packet ? run_packet(run, &event->packet) : run_call(run, event, base_us);
     fault = adapter_fault(run->stack.userdata);
-    if (fault)
-        return run_fail(run, "the stack breaks a promise: %s", fault);
+    if (fault) {
+        char other[sizeof(run->error)];
+
+        memcpy(other, run->error, sizeof(other));
+        run->error[0] = 0;
+        return run_fail(run, "the stack breaks a promise: %s%s%.400s", fault, *other ? "\n" : "",
+                        other);
+    }
     if (!ok)
         return false;
     run_clock(run);

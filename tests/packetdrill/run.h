@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * One script against one stack. Time in a script is relative to its start; sequence numbers are
- * relative to ours (learnt from our SYN) and the peer's own; ports and addresses are not written at
- * all: they belong to the socket under test, the last one made by socket() or by a SYN to it.
+ * One script against one stack. Time in a script is relative to its start. Sequence numbers in a
+ * SYN are what the script calls the initial ones; in all other segments they count from these.
+ * Ports and addresses are not written at all: they belong to the socket under test, the last one
+ * made by socket() or by a SYN to it.
  */
 #ifndef TESTS_PACKETDRILL_RUN_H
 #define TESTS_PACKETDRILL_RUN_H
@@ -35,9 +36,11 @@ enum socket_role {
 /* The socket under test. */
 struct subject {
     bool exists;
+    bool active;                     /* its SYN has gone out, no SYN-ACK came yet */
     enum socket_role role;
     uint16_t local_port, remote_port;
-    uint32_t live_isn, script_isn;   /* ours; the peer's needs no translation */
+    uint32_t live_isn, script_isn;   /* ours, and what the script calls it */
+    uint32_t remote_isn;             /* the peer's: SYNs are written with it, the rest relative to it */
     unsigned timestamp_cnt;
     struct {
         uint32_t script, live;
