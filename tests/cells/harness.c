@@ -213,7 +213,7 @@ static void sent_note(struct world *w, const struct wire_segment *s)
 
 static void sent_tcp(struct world *w, const struct ip4 *ip, const uint8_t *data, size_t len)
 {
-    struct wire_segment s = {.time_ns = w->now_ns};
+    struct wire_segment s = {.time_ns = w->now_ns, .ttl = ip->ttl, .tos = ip->tos};
     struct tcp_header h;
     uint16_t sum = ip_pseudo_sum(&ip->source, &ip->destination, IP_PROTOCOL_TCP, (uint32_t)len);
 

@@ -40,6 +40,7 @@ struct wire_segment {
     uint16_t source_port, destination_port;
     uint16_t mss;    /* 0: no such option */
     uint8_t wscale;  /* TCP_WSCALE_NONE: no such option */
+    uint8_t ttl, tos; /* of what the stack sent */
     uint32_t len;
     uint8_t data[WORLD_DATA_MAX];
     uint64_t time_ns;

@@ -164,6 +164,147 @@ TEST(msg_more_holds_a_small_segment)
     world_close(&w);
 }
 
+TEST(cork_holds_a_small_segment_until_it_is_pulled)
+{
+    struct world w;
+
+    world_open(&w);
+    world_established(&w, true);
+    CHECK_EQ(world_set(&w, w.fd, IPPROTO_TCP, TCP_CORK, 1), 0);
+    CHECK_EQ(world_send(&w, 1000), 1000);
+    CHECK_EQ(w.sent_cnt, 0);
+    CHECK_EQ(world_send(&w, 1000), 1000);
+    REQUIRE_EQ(w.sent_cnt, 1); /* a full one may go */
+    CHECK_EQ(world_last(&w)->len, 1460);
+    peer_ack(&w);
+    CHECK_EQ(w.sent_cnt, 1);
+    CHECK_EQ(world_set(&w, w.fd, IPPROTO_TCP, TCP_CORK, 0), 0);
+    world_collect(&w);
+    REQUIRE_EQ(w.sent_cnt, 2);
+    CHECK_EQ(world_last(&w)->len, 540);
+    world_close(&w);
+}
+
+/* [MUST-49] */
+TEST(time_to_live_and_type_of_service_go_into_the_header)
+{
+    struct world w;
+
+    world_open(&w);
+    w.fd = world_socket(&w);
+    CHECK_EQ(world_bind(&w, w.fd, w.local_port), 0);
+    CHECK_EQ(world_get(&w, w.fd, IPPROTO_IP, IP_TTL), 64);
+    CHECK_EQ(world_set(&w, w.fd, IPPROTO_IP, IP_TTL, 7), 0);
+    CHECK_EQ(world_set(&w, w.fd, IPPROTO_IP, IP_TOS, 0x68), 0);
+    CHECK_EQ(world_set(&w, w.fd, IPPROTO_IP, IP_TTL, 0), -EINVAL);
+    CHECK_EQ(world_set(&w, w.fd, IPPROTO_IP, IP_TTL, 256), -EINVAL);
+    world_syn_sent(&w);
+    CHECK_EQ(world_last(&w)->ttl, 7);
+    CHECK_EQ(world_last(&w)->tos, 0x68);
+    peer_send(&w, TCP_SYN | TCP_ACK, w.irs, w.snd_nxt, 0);
+    CHECK_EQ(world_last(&w)->ttl, 7);
+    CHECK_EQ(world_send(&w, 5), 5);
+    CHECK_EQ(world_last(&w)->ttl, 7);
+    CHECK_EQ(world_last(&w)->tos, 0x68);
+    world_close(&w);
+}
+
+TEST(maxseg_is_offered_and_kept)
+{
+    struct world w;
+
+    world_open(&w);
+    w.fd = world_socket(&w);
+    CHECK_EQ(world_bind(&w, w.fd, w.local_port), 0);
+    CHECK_EQ(world_set(&w, w.fd, IPPROTO_TCP, TCP_MAXSEG, 1), -EINVAL);
+    CHECK_EQ(world_set(&w, w.fd, IPPROTO_TCP, TCP_MAXSEG, 700), 0);
+    CHECK_EQ(world_connect(&w, w.fd), -EINPROGRESS);
+    world_collect(&w);
+    CHECK_EQ(world_last(&w)->mss, 700);
+    peer_send(&w, TCP_SYN | TCP_ACK, w.irs, w.snd_nxt, 0); /* offers 1460 */
+    world_forget(&w);
+    CHECK_EQ(world_send(&w, 2100), 2100);
+    CHECK_EQ(w.sent_cnt, 3);
+    CHECK_EQ(world_last(&w)->len, 700);
+    CHECK_EQ(world_get(&w, w.fd, IPPROTO_TCP, TCP_MAXSEG), 700);
+    world_close(&w);
+}
+
+/* [MUST-15] no MSS option from the peer: 536 */
+TEST(without_an_mss_option_segments_have_536_bytes)
+{
+    struct world w;
+    struct wire_segment s = {.flags = TCP_SYN | TCP_ACK, .seq = WORLD_IRS, .wnd = 60000,
+                             .wscale = TCP_WSCALE_NONE};
+
+    world_open(&w);
+    world_syn_sent(&w);
+    s.ack = w.snd_nxt;
+    peer_put_segment(&w, &s);
+    world_collect(&w);
+    world_forget(&w);
+    CHECK_EQ(world_send(&w, 1072), 1072);
+    CHECK_EQ(w.sent_cnt, 2);
+    CHECK_EQ(world_last(&w)->len, 536);
+    world_close(&w);
+}
+
+TEST(keepalive_starts_with_the_option_and_an_answer_starts_it_again)
+{
+    struct world w;
+
+    world_open(&w);
+    world_established(&w, true);
+    world_advance(&w, 5 * SECOND);
+    CHECK_EQ(world_set(&w, w.fd, SOL_SOCKET, SO_KEEPALIVE, 1), 0);
+    CHECK_EQ(world_set(&w, w.fd, IPPROTO_TCP, TCP_KEEPIDLE, 10), 0);
+    CHECK_EQ(world_set(&w, w.fd, IPPROTO_TCP, TCP_KEEPINTVL, 2), 0);
+    for (unsigned i = 0; i < 10; i++) {
+        world_forget(&w);
+        REQUIRE(world_wait_sent(&w, 1, 10 * SECOND));
+        CHECK_EQ(world_last(&w)->flags, TCP_ACK);
+        CHECK_EQ(world_last(&w)->seq, w.snd_nxt - 1);
+        peer_ack(&w);
+    }
+    CHECK_EQ(world_state(&w), LASTACK_ESTABLISHED);
+    /* [MUST-25] and not when it is off */
+    CHECK_EQ(world_set(&w, w.fd, SOL_SOCKET, SO_KEEPALIVE, 0), 0);
+    world_forget(&w);
+    world_advance(&w, 100000 * SECOND);
+    CHECK_EQ(w.sent_cnt, 0);
+    world_close(&w);
+}
+
+/* [MUST-40] within half a second, and for every second full segment at once */
+TEST(acknowledgments_are_delayed_but_not_for_long)
+{
+    struct world w;
+    struct lastack_config config;
+
+    world_config(&config);
+    config.delayed_ack_ms = 40;
+    world_open_with(&w, &config);
+    world_established(&w, true);
+    peer_data(&w, 100);
+    world_advance(&w, 39 * MS);
+    CHECK_EQ(w.sent_cnt, 0);
+    world_advance(&w, 1 * MS);
+    REQUIRE_EQ(w.sent_cnt, 1);
+    CHECK_EQ(world_last(&w)->ack, WORLD_IRS + 101);
+    world_forget(&w);
+    peer_send(&w, TCP_ACK, w.rcv_nxt, w.snd_nxt, 1460);
+    CHECK_EQ(w.sent_cnt, 0);
+    peer_send(&w, TCP_ACK, w.rcv_nxt + 1460, w.snd_nxt, 1460);
+    CHECK_EQ(w.sent_cnt, 1);
+    /* data of ours carries it */
+    peer_send(&w, TCP_ACK, w.rcv_nxt, w.snd_nxt, 100);
+    CHECK_EQ(world_send(&w, 10), 10);
+    CHECK_EQ(w.sent_cnt, 2);
+    world_advance(&w, 100 * MS);
+    CHECK_EQ(w.sent_cnt, 2);
+    world_close(&w);
+}
+
 TEST(buffer_sizes_have_limits)
 {
     struct world w;
