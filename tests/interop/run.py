@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Interop with the Linux kernel: every scenario with lastack as client and as server, in TAP.
 
-    run.py kernel PEER                 kernel against kernel: proves the scenarios themselves
-    run.py attached PEER LASTACK       PEER on the kernel against PEER under `lastack run`
-    run.py library PEER LIBRARY_PEER   PEER on the kernel against the library's own program
+    run.py kernel CAPTURE PEER             kernel against kernel: proves the scenarios
+    run.py attached CAPTURE PEER LASTACK   PEER on the kernel, PEER under `lastack run`
+    run.py library CAPTURE PEER OTHER      PEER on the kernel, OTHER is the library's program
 
 Everything happens in a network name space that this script makes, over a TUN device in it.
 Both ends sum what they send and receive; the packets on the device are captured and judged
@@ -239,7 +239,7 @@ def judge_bites(tap, ends, folder):
     if not shutil.which("tshark"):
         tap.skip(what, "tshark is not installed")
         return
-    capture = Capture("lo", os.path.join(folder, "bites.pcapng"), True)
+    capture = Capture("lo", os.path.join(folder, "bites.pcap"), True)
     faults = play(ends, "small", "server", 100)
     capture.stop()
     if not capture.faults():
@@ -255,12 +255,12 @@ def run_all(ends, names, folder):
     for role in roles:
         packet_cnt, packet_faults = 0, []
         for i, name in enumerate(names):
-            capture = Capture(DEVICE, os.path.join(folder, f"{name.replace(' ', '-')}-{role}.pcapng"), judged)
+            capture = Capture(DEVICE, os.path.join(folder, f"{name.replace(' ', '-')}-{role}.pcap"), judged)
             faults = play(ends, name, role, i * 2 + (role == "client"))
             capture.stop()
             if judged:
                 faults += zero_window_faults(name, role, capture)
-                packet_faults += [f"{name}: {fault}" for fault in capture.faults()]
+                packet_faults += [f"{name}: {fault}" for fault in capture.faults(KERNEL)]
                 packet_cnt += capture.packet_cnt
             capture.remove()
             tap.verdict(f"{name}, lastack is the {role}" if ends.kind != "kernel" else name, faults)
@@ -278,6 +278,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("kind", choices=["kernel", "attached", "library"])
+    parser.add_argument("capture")
     parser.add_argument("peer")
     parser.add_argument("other", nargs="?")
     parser.add_argument("--only", action="append", choices=SCENARIOS | LOSSY)
@@ -285,6 +286,7 @@ def main():
     options = parser.parse_args()
     inside_own_net()
     lay_ground(options.kind != "kernel")
+    Capture.program = os.path.abspath(options.capture)
     ends = Ends(options.kind, os.path.abspath(options.peer),
                 options.other and os.path.abspath(options.other))
     names = options.only or list(SCENARIOS) + (list(LOSSY) if options.kind == "library" else [])

@@ -420,12 +420,15 @@ static void unaccepted_client(struct scene *scene)
 {
     int fd = call_connect(scene->address, scene->port);
 
-    if (fd < 0) {
+    /* The reset may be faster than the program that connect(2) wakes. */
+    if (fd == -ECONNRESET) {
+        scene->end = "ECONNRESET";
+    } else if (fd < 0) {
         trouble(scene, "connect", fd);
-        return;
+    } else {
+        recv_to_end(scene, fd);
+        call_close(fd);
     }
-    recv_to_end(scene, fd);
-    call_close(fd);
 }
 
 static void unaccepted_server(struct scene *scene)

@@ -80,18 +80,12 @@ static bool is_system(int fd)
     return fd >= LIBRARY_SYSTEM_FD;
 }
 
-/* How long a call on `fd` may wait: 0 for a descriptor that does not. */
-static uint64_t patience_ns(int fd, int flags, int option)
+/* Until when a call on `fd` may wait: not at all, or for ever. */
+static uint64_t patience_ns(int fd, int flags)
 {
-    struct timeval limit = {0};
-    socklen_t len = sizeof(limit);
-
-    if ((flags & MSG_DONTWAIT) || (lastack_fcntl(process, fd, F_GETFL, 0) & O_NONBLOCK))
+    if ((flags & MSG_DONTWAIT) || (lastack_fcntl(current(), fd, F_GETFL, 0) & O_NONBLOCK))
         return 0;
-    lastack_getsockopt(process, fd, SOL_SOCKET, option, &limit, &len);
-    if (limit.tv_sec == 0 && limit.tv_usec == 0)
-        return LASTACK_NEVER;
-    return now_ns + (uint64_t)limit.tv_sec * 1000 * NS_PER_MS + (uint64_t)limit.tv_usec * 1000;
+    return LASTACK_NEVER;
 }
 
 /* True when the call should be tried again. */
@@ -135,7 +129,7 @@ int library_accept4(int fd, struct sockaddr *address, socklen_t *len, int flags)
     uint64_t until_ns;
 
     NOT_SYSTEM(fd);
-    until_ns = patience_ns(fd, 0, SO_RCVTIMEO);
+    until_ns = patience_ns(fd, 0);
     for (;;) {
         int result_fd = lastack_accept(current(), fd, address, len, flags);
 
@@ -150,25 +144,18 @@ int library_connect(int fd, const struct sockaddr *address, socklen_t len)
     int error;
 
     NOT_SYSTEM(fd);
-    until_ns = patience_ns(fd, 0, SO_SNDTIMEO);
+    until_ns = patience_ns(fd, 0);
     error = lastack_connect(current(), fd, address, len);
     if (error != -EINPROGRESS || until_ns == 0)
         return (int)told(error);
-    for (;;) {
+    do {
         struct pollfd item = {.fd = fd, .events = POLLOUT};
-        int value = 0;
-        socklen_t value_len = sizeof(value);
 
         settle();
-        if (lastack_poll(process, &item, 1) == 0) {
-            if (wait_more(until_ns))
-                continue;
-            return (int)told(-EINPROGRESS);
-        }
-        lastack_getsockopt(process, fd, SOL_SOCKET, SO_ERROR, &value, &value_len);
-        /* The call that made the connection has said so: the next one says EISCONN. */
-        return (int)told(value ? -value : lastack_connect(process, fd, address, len));
-    }
+        if (lastack_poll(process, &item, 1) > 0)
+            return (int)told(lastack_connect(process, fd, address, len));
+    } while (wait_more(until_ns));
+    return (int)told(-EINPROGRESS);
 }
 
 static ssize_t send_vector(int fd, const struct iovec *iov, size_t iov_cnt, int flags)
@@ -180,7 +167,7 @@ static ssize_t send_vector(int fd, const struct iovec *iov, size_t iov_cnt, int 
     if (is_system(fd))
         return writev(fd - LIBRARY_SYSTEM_FD, iov, (int)iov_cnt);
     current();
-    until_ns = patience_ns(fd, flags, SO_SNDTIMEO);
+    until_ns = patience_ns(fd, flags);
     for (;;) {
         ssize_t sent = iov_cnt == 1 ? lastack_send(process, fd, rest.iov_base, rest.iov_len, flags)
                                     : lastack_sendv(process, fd, iov, iov_cnt, flags);
@@ -207,7 +194,7 @@ static ssize_t receive_vector(int fd, const struct iovec *iov, size_t iov_cnt, i
         return readv(fd - LIBRARY_SYSTEM_FD, iov, (int)iov_cnt);
     current();
     settle();
-    until_ns = patience_ns(fd, flags, SO_RCVTIMEO);
+    until_ns = patience_ns(fd, flags);
     for (;;) {
         ssize_t got = iov_cnt == 1
                           ? lastack_recv(process, fd, iov[0].iov_base, iov[0].iov_len, flags)
@@ -223,6 +210,8 @@ ssize_t library_sendto(int fd, const void *data, size_t len, int flags,
 {
     struct iovec iov = {(void *)(uintptr_t)data, len};
 
+    if (len && (uintptr_t)data < 4096)
+        library_lacks("a kernel's view of memory");
     (void)address, (void)address_len; /* TCP ignores them */
     return send_vector(fd, &iov, 1, flags);
 }
@@ -280,11 +269,16 @@ int library_dup(int fd)
     return (int)told(lastack_dup(current(), fd));
 }
 
+int library_dup2(int fd, int new_fd)
+{
+    /* Onto itself it is no call at all; dup3 refuses that. */
+    if (fd == new_fd && lastack_fcntl(current(), fd, F_GETFD, 0) >= 0)
+        return fd;
+    return library_dup3(fd, new_fd, 0);
+}
+
 int library_dup3(int fd, int new_fd, int flags)
 {
-    /* dup2 onto itself is no call at all; dup3 refuses it. */
-    if (fd == new_fd && flags == 0 && lastack_fcntl(current(), fd, F_GETFD, 0) >= 0)
-        return fd;
     return (int)told(lastack_dup3(current(), fd, new_fd, flags));
 }
 
@@ -312,14 +306,23 @@ int library_getpeername(int fd, struct sockaddr *address, socklen_t *len)
     return (int)told(lastack_getpeername(current(), fd, address, len));
 }
 
+/* How long a call waits is its caller's business here. */
+static void only_options_of_the_library(int level, int name)
+{
+    if (level == SOL_SOCKET && (name == SO_RCVTIMEO || name == SO_SNDTIMEO))
+        library_lacks("calls that wait");
+}
+
 int library_getsockopt(int fd, int level, int name, void *value, socklen_t *len)
 {
+    only_options_of_the_library(level, name);
     return (int)told(lastack_getsockopt(current(), fd, level, name, value, len));
 }
 
 int library_setsockopt(int fd, int level, int name, const void *value, socklen_t len)
 {
     NOT_SYSTEM(fd);
+    only_options_of_the_library(level, name);
     return (int)told(lastack_setsockopt(current(), fd, level, name, value, len));
 }
 

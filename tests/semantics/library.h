@@ -52,6 +52,7 @@ ssize_t library_readv(int fd, const struct iovec *iov, int iov_cnt);
 int library_shutdown(int fd, int how);
 int library_close(int fd);
 int library_dup(int fd);
+int library_dup2(int fd, int new_fd);
 int library_dup3(int fd, int new_fd, int flags);
 int library_fcntl(int fd, int command, int argument);
 int library_ioctl(int fd, unsigned long request, int *argument);
@@ -89,7 +90,7 @@ int library_lacks(const char *what, ...);
 #define shutdown(...) library_shutdown(__VA_ARGS__)
 #define close(...) library_close(__VA_ARGS__)
 #define dup(...) library_dup(__VA_ARGS__)
-#define dup2(fd, new_fd) library_dup3(fd, new_fd, 0)
+#define dup2(...) library_dup2(__VA_ARGS__)
 #define dup3(...) library_dup3(__VA_ARGS__)
 #define LIBRARY_FCNTL(fd, command, argument, ...) library_fcntl(fd, command, argument)
 #define fcntl(...) LIBRARY_FCNTL(__VA_ARGS__, 0, 0)
