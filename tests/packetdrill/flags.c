@@ -24,6 +24,8 @@ static const struct {
     MEMBER("half_open_max", half_open_max),
     MEMBER("time_wait_max", time_wait_max),
     MEMBER("orphan_max", orphan_max),
+    MEMBER("process_max", process_max),
+    MEMBER("descriptor_max", descriptor_max),
     MEMBER("buffer_max", buffer_max),
     MEMBER("sndbuf", send_buffer),
     MEMBER("rcvbuf", receive_buffer),

@@ -39,11 +39,8 @@ static void subject_new(struct run *run, enum socket_role role)
 {
     struct subject *old = &run->subject;
 
-    if (old->exists && (old->role == ROLE_CONNECTED || old->role == ROLE_PASSIVE) &&
-        run->past_cnt < RUN_FDS) {
-        run->past[run->past_cnt].local_port = old->local_port;
-        run->past[run->past_cnt++].remote_port = old->remote_port;
-    }
+    if (old->exists && (old->role == ROLE_CONNECTED || old->role == ROLE_PASSIVE))
+        run_past_add(run, old->local_port, old->remote_port);
     *old = (struct subject){.exists = true, .role = role, .local_port = BIND_PORT};
 }
 

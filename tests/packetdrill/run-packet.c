@@ -235,6 +235,14 @@ static bool subject_owns(struct run *run, const struct packet_view *view)
            view->destination_port == subject->remote_port;
 }
 
+void run_past_add(struct run *run, uint16_t local_port, uint16_t remote_port)
+{
+    if (run->past_cnt == RUN_FDS)
+        return;
+    run->past[run->past_cnt].local_port = local_port;
+    run->past[run->past_cnt++].remote_port = remote_port;
+}
+
 static bool past_owns(const struct run *run, const struct packet_view *view)
 {
     for (unsigned i = 0; i < run->past_cnt; i++)
@@ -420,6 +428,8 @@ bool run_packet(struct run *run, const struct packet_spec *packet)
     if (packet->outbound)
         return packet_expect(run, packet, base_us);
     subject_accept(run, packet);
+    if (packet->source_port) /* a stranger's: the answer is not looked at */
+        run_past_add(run, packet->destination_port, packet->source_port);
     return packet_inject(run, packet);
 }
 

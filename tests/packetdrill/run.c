@@ -111,13 +111,13 @@ static bool event_run(struct run *run, const struct event *event)
     return run_call_collect(run, false);
 }
 
+/* The flags of the command line first, so that what a script sets is what it gets. */
 static bool options_apply(struct run *run, char *flags, size_t size, const char *extra_flags)
 {
     const struct script_option *option = run->script->options;
-    size_t at = 0;
+    size_t at = (size_t)snprintf(flags, size, "%s", extra_flags ? extra_flags : "");
 
-    flags[0] = 0;
-    for (; option; option = option->next) {
+    for (; option && at < size; option = option->next) {
         const char *value = option->value ? option->value : "";
 
         if (!strcmp(option->name, "so_flags"))
@@ -128,13 +128,8 @@ static bool options_apply(struct run *run, char *flags, size_t size, const char 
             run->strict_segments = true;
         else
             return run_fail_at(run, option->line, "unknown option --%s", option->name);
-        if (at >= size)
-            return run_fail_at(run, option->line, "--so_flags is too long");
     }
-    if (extra_flags && snprintf(flags + at, size - at, "%s%s", at ? "," : "", extra_flags) >=
-                           (int)(size - at))
-        return run_fail_at(run, 0, "flags are too long");
-    return true;
+    return at < size || run_fail_at(run, 0, "the flags are too long");
 }
 
 bool run_script(struct run *run, const struct script *script, const char *extra_flags)

@@ -87,7 +87,7 @@ struct run {
     struct subject subject;
     struct {
         uint16_t local_port, remote_port;
-    } past[RUN_FDS];                 /* connections that were under test before */
+    } past[RUN_FDS];                 /* connections of the script that are not under test */
     unsigned past_cnt;
     int live_fd[RUN_FDS];            /* by the script's number; -1: none */
     struct job *blocked;
@@ -96,7 +96,7 @@ struct run {
     char error[2048];
 };
 
-/* Run `script` with the adapter's flags from its own --so_flags, then `extra_flags` (or NULL).
+/* Run `script` with the adapter's flags `extra_flags` (or NULL), then those of its own --so_flags.
  * False: run->error has lines that say what differs. */
 bool run_script(struct run *run, const struct script *script, const char *extra_flags);
 
@@ -110,6 +110,8 @@ __attribute__((format(printf, 3, 4))) bool run_fail_at(struct run *run, unsigned
 bool run_packet(struct run *run, const struct packet_spec *packet);
 /* Nothing may be left that belongs to a connection under test. */
 bool run_quiet(struct run *run);
+/* Packets of this connection are none of the script's business. */
+void run_past_add(struct run *run, uint16_t local_port, uint16_t remote_port);
 /* Note the time now (on the script's clock). */
 void run_clock(struct run *run);
 /* How far a time may be off after a wait: a constant, and a hundredth, because the stack rounds its

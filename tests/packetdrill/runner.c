@@ -203,10 +203,17 @@ int main(int argc, char **argv)
     if (paths.cnt)
         qsort(paths.items, paths.cnt, sizeof(*paths.items), path_order);
     for (size_t i = 0; i < paths.cnt; i++)
-        if (!name_part || strstr(paths.items[i], name_part))
-            paths.items[cnt++] = paths.items[i];
+        if (!name_part || strstr(paths.items[i], name_part)) {
+            char *chosen = paths.items[i];
+
+            paths.items[i] = paths.items[cnt];
+            paths.items[cnt++] = chosen;
+        }
     printf("1..%zu\n", cnt);
     for (size_t i = 0; i < cnt; i++)
         failed_cnt += !script_report(i + 1, paths.items[i]);
+    for (size_t i = 0; i < paths.cnt; i++)
+        free(paths.items[i]);
+    free(paths.items);
     return failed_cnt || !cnt;
 }
