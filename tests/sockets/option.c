@@ -305,6 +305,23 @@ TEST(acknowledgments_are_delayed_but_not_for_long)
     world_close(&w);
 }
 
+TEST(tcp_info_says_the_state)
+{
+    struct world w;
+    struct tcp_info info = {0};
+    socklen_t len = sizeof(info);
+
+    world_open(&w);
+    world_established(&w, true);
+    CHECK_EQ(lastack_getsockopt(w.process, w.fd, IPPROTO_TCP, TCP_INFO, &info, &len), 0);
+    CHECK_EQ(info.tcpi_state, TCP_ESTABLISHED);
+    CHECK_EQ(info.tcpi_snd_mss, 1460);
+    peer_fin(&w);
+    CHECK_EQ(lastack_getsockopt(w.process, w.fd, IPPROTO_TCP, TCP_INFO, &info, &len), 0);
+    CHECK_EQ(info.tcpi_state, TCP_CLOSE_WAIT);
+    world_close(&w);
+}
+
 TEST(buffer_sizes_have_limits)
 {
     struct world w;

@@ -141,6 +141,45 @@ TEST(connect_errors)
     world_close(&w);
 }
 
+/* Linux: AF_UNSPEC takes the connection off the socket, which may connect again. */
+TEST(connect_to_nothing_disconnects)
+{
+    struct world w;
+    struct sockaddr_in none = {.sin_family = AF_UNSPEC};
+
+    world_open(&w);
+    world_established(&w, false);
+    CHECK_EQ(lastack_connect(w.process, w.fd, (struct sockaddr *)&none, sizeof(none)), 0);
+    world_collect(&w);
+    CHECK_EQ(world_sent_with(&w, TCP_RST), 1);
+    CHECK_EQ(world_state(&w), LASTACK_CLOSED);
+    w.snd_una = w.snd_nxt = 0;
+    w.irs += 1000;
+    world_syn_sent(&w);
+    world_close(&w);
+}
+
+/* Linux: to 0.0.0.0 means to this host. */
+TEST(connect_to_any_is_connect_to_loopback)
+{
+    struct world w;
+    struct sockaddr_in a = world_address(ANY, 80), name = {0};
+    socklen_t len = sizeof(name);
+    int listener, fd;
+
+    world_open(&w);
+    CHECK_EQ(bound(&w, ANY, 80, PLAIN, &listener), 0);
+    CHECK_EQ(lastack_listen(w.process, listener, 8), 0);
+    fd = world_socket(&w);
+    CHECK_EQ(lastack_connect(w.process, fd, (struct sockaddr *)&a, sizeof(a)), -EINPROGRESS);
+    world_collect(&w);
+    CHECK_EQ(w.sent_cnt, 0);
+    CHECK_GE(lastack_accept(w.process, listener, NULL, NULL, 0), 0);
+    CHECK_EQ(lastack_getpeername(w.process, fd, (struct sockaddr *)&name, &len), 0);
+    CHECK_EQ(ntohl(name.sin_addr.s_addr), 0x7f000001);
+    world_close(&w);
+}
+
 /* ---- TIME_WAIT and live connections --------------------------------------- */
 
 /* A server that closed first: its port is in TIME_WAIT, or its connection lives on. */
