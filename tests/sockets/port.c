@@ -208,6 +208,8 @@ TEST(a_port_in_time_wait_needs_reuseaddr)
         leave_behind(&w, PLAIN, time_wait);
         CHECK_EQ(bound(&w, WORLD_LOCAL, w.local_port, PLAIN, &fd), -EADDRINUSE);
         CHECK_EQ(bound(&w, ANY, w.local_port, PLAIN, &fd), -EADDRINUSE);
+        /* the one that left it behind must have had it too */
+        CHECK_EQ(bound(&w, WORLD_LOCAL, w.local_port, REUSEADDR, &fd), -EADDRINUSE);
         CHECK_EQ(bound(&w, LOOP, w.local_port, PLAIN, &fd), 0); /* another address */
         world_close(&w);
         leave_behind(&w, REUSEADDR, time_wait);
