@@ -43,6 +43,7 @@ void facts_list_free(struct facts_list *list)
     for (uint32_t i = 0; i < list->cnt; i++)
         free(list->all[i].holders);
     free(list->all);
+    free(list->by_id);
     facts_list_init(list);
 }
 
@@ -100,12 +101,61 @@ void facts_close_add(struct facts *f, const struct fact_call *call)
     f->closes[f->close_cnt++] = *call;
 }
 
+static int compare_ids(const void *a, const void *b, void *arg)
+{
+    const struct facts *all = arg;
+    uint64_t x = all[*(const uint32_t *)a].id, y = all[*(const uint32_t *)b].id;
+    return x < y ? -1 : x > y;
+}
+
+static void index_ids(struct facts_list *list)
+{
+    uint32_t *by_id = realloc(list->by_id, (list->cnt + 1) * sizeof *by_id);
+    if (!by_id)
+        return; /* looking one by one will do */
+    for (uint32_t i = 0; i < list->cnt; i++)
+        by_id[i] = i;
+    qsort_r(by_id, list->cnt, sizeof *by_id, compare_ids, list->all);
+    list->by_id = by_id;
+    list->by_id_cnt = list->cnt;
+}
+
+/* The first place in the index whose id is not below `id`. */
+static uint32_t find_first(const struct facts_list *list, uint64_t id)
+{
+    uint32_t low = 0, high = list->cnt;
+    while (low < high) {
+        uint32_t middle = low + (high - low) / 2;
+        if (list->all[list->by_id[middle]].id < id)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+/* `stack` NULL: any. */
+static struct facts *find(const struct facts_list *list, const char *stack, uint64_t id)
+{
+    bool indexed = list->by_id && list->by_id_cnt == list->cnt;
+    for (uint32_t i = indexed ? find_first(list, id) : 0; id && i < list->cnt; i++) {
+        struct facts *f = &list->all[indexed ? list->by_id[i] : i];
+        if (f->id == id && (!stack || strcmp(f->stack, stack) == 0))
+            return f;
+        if (indexed && f->id != id)
+            break;
+    }
+    return NULL;
+}
+
 struct facts *facts_list_find(const struct facts_list *list, uint64_t id)
 {
-    for (uint32_t i = 0; id && i < list->cnt; i++)
-        if (list->all[i].id == id)
-            return &list->all[i];
-    return NULL;
+    return find(list, NULL, id);
+}
+
+struct facts *facts_list_find_in(const struct facts_list *list, const char *stack, uint64_t id)
+{
+    return find(list, stack, id);
 }
 
 static void name_put(char to[FACT_PROGRAM_LEN], const char *program)
@@ -129,6 +179,50 @@ void facts_list_name(struct facts_list *list, uint32_t pid, const char *program)
     }
 }
 
+/* ---- names ---- */
+
+static int compare_pids(const void *a, const void *b)
+{
+    const struct fact_holder *x = *(struct fact_holder *const *)a;
+    const struct fact_holder *y = *(struct fact_holder *const *)b;
+    return x->pid < y->pid ? -1 : x->pid > y->pid;
+}
+
+static void name_call(struct fact_call *call, struct fact_holder **holders, size_t cnt)
+{
+    struct fact_holder key = {.pid = call->pid}, *key_at = &key, **found;
+    if (call->pid == FACT_NO_PID || call->program[0])
+        return;
+    found = bsearch(&key_at, holders, cnt, sizeof *holders, compare_pids);
+    if (found)
+        name_put(call->program, (*found)->program);
+}
+
+/* Who closed one socket may still hold another. */
+static void name_calls(struct facts_list *list)
+{
+    size_t cnt = 0;
+    for (uint32_t i = 0; i < list->cnt; i++)
+        cnt += list->all[i].holder_cnt;
+    struct fact_holder **holders = malloc((cnt + 1) * sizeof *holders);
+    if (!holders)
+        return; /* names are a courtesy */
+    cnt = 0;
+    for (uint32_t i = 0; i < list->cnt; i++)
+        for (uint32_t h = 0; h < list->all[i].holder_cnt; h++)
+            holders[cnt++] = &list->all[i].holders[h];
+    qsort(holders, cnt, sizeof *holders, compare_pids);
+    for (uint32_t i = 0; i < list->cnt; i++) {
+        struct facts *f = &list->all[i];
+        for (uint32_t c = 0; c < f->close_cnt; c++)
+            name_call(&f->closes[c], holders, cnt);
+        name_call(&f->fin_out_by, holders, cnt);
+    }
+    free(holders);
+}
+
+/* ---- what belongs together ---- */
+
 static int compare_tuples(const struct lastack_tuple *a, const struct lastack_tuple *b)
 {
     int c = memcmp(&a->local, &b->local, sizeof a->local);
@@ -137,14 +231,19 @@ static int compare_tuples(const struct lastack_tuple *a, const struct lastack_tu
     return c ? c : (int)a->remote_port - (int)b->remote_port;
 }
 
+/* Stacks are worlds of their own: 127.0.0.1 is somebody else in each. */
 static int compare_facts(const void *a, const void *b)
 {
-    return compare_tuples(&(*(struct facts *const *)a)->tuple, &(*(struct facts *const *)b)->tuple);
+    const struct facts *x = *(struct facts *const *)a, *y = *(struct facts *const *)b;
+    int c = strcmp(x->stack, y->stack);
+    return c ? c : compare_tuples(&x->tuple, &y->tuple);
 }
 
-static struct facts *find_tuple(struct facts **sorted, size_t cnt, const struct lastack_tuple *tuple)
+static struct facts *find_tuple(struct facts **sorted, size_t cnt, const struct facts *of,
+                                const struct lastack_tuple *tuple)
 {
     struct facts key = {.tuple = *tuple}, *key_at = &key;
+    memcpy(key.stack, of->stack, sizeof key.stack);
     struct facts **found = bsearch(&key_at, sorted, cnt, sizeof *sorted, compare_facts);
     return found ? *found : NULL;
 }
@@ -156,10 +255,10 @@ static uint64_t listener_of(struct facts **sorted, size_t cnt, const struct fact
     struct lastack_tuple tuple = f->tuple;
     tuple.remote = any;
     tuple.remote_port = 0;
-    struct facts *listener = find_tuple(sorted, cnt, &tuple);
+    struct facts *listener = find_tuple(sorted, cnt, f, &tuple);
     if (!listener) {
         tuple.local = any;
-        listener = find_tuple(sorted, cnt, &tuple);
+        listener = find_tuple(sorted, cnt, f, &tuple);
     }
     return listener && listener->state == LASTACK_LISTEN ? listener->id : 0;
 }
@@ -180,11 +279,13 @@ void facts_list_relate(struct facts_list *list)
             continue;
         struct lastack_tuple mirror = {f->tuple.remote, f->tuple.local, f->tuple.remote_port,
                                        f->tuple.local_port};
-        struct facts *peer = find_tuple(sorted, list->cnt, &mirror);
+        struct facts *peer = find_tuple(sorted, list->cnt, f, &mirror);
         if (peer && peer != f && peer->state != LASTACK_LISTEN)
             f->peer_id = peer->id;
         if (f->unaccepted == FACT_YES && !f->listener_id)
             f->listener_id = listener_of(sorted, list->cnt, f);
     }
     free(sorted);
+    index_ids(list);
+    name_calls(list);
 }

@@ -172,6 +172,7 @@ struct facts_list {
     struct facts *all;
     uint32_t cnt, cap;
     bool failed; /* out of memory: the list is not complete */
+    uint32_t *by_id, by_id_cnt; /* order by id, made by facts_list_relate; used while complete */
 };
 
 void facts_list_init(struct facts_list *list);
@@ -184,11 +185,13 @@ struct fact_holder *facts_holder_add(struct facts_list *list, struct facts *fact
 void facts_holders_clear(struct facts *facts);
 /* Append to `closes`, dropping the oldest when full. */
 void facts_close_add(struct facts *facts, const struct fact_call *call);
-/* The record with this id (not 0), or NULL. */
+/* The record with this id (not 0), or NULL; _find_in: of this stack, where there are several. */
 struct facts *facts_list_find(const struct facts_list *list, uint64_t id);
+struct facts *facts_list_find_in(const struct facts_list *list, const char *stack, uint64_t id);
 /* Put a program's name wherever this pid stands without one. */
 void facts_list_name(struct facts_list *list, uint32_t pid, const char *program);
-/* Fill what follows from the list as a whole: peer_id (mirrored tuples), listener_id. */
+/* Fill what follows from the list as a whole: peer_id (mirrored tuples), listener_id, programs of
+ * callers that are holders elsewhere. From then on, until the next add, facts_list_find is quick. */
 void facts_list_relate(struct facts_list *list);
 
 /* Words of the enums, as JSON has them ("descriptor", "fork", "accept", "close", ...). */

@@ -262,7 +262,7 @@ static bool is_stuck_reader(const struct rules_case *c)
         !fact_known(f->receive_queue) || f->receive_queue == 0 ||
         !age_over(f->data_in_us, c->options->grace_us))
         return false;
-    const struct facts *peer = facts_list_find(c->list, f->peer_id);
+    const struct facts *peer = facts_list_find_in(c->list, f->stack, f->peer_id);
     return holders_all_forgotten(f) || nobody_watches(f) ||
            (peer && peer->state == LASTACK_FIN_WAIT_1);
 }

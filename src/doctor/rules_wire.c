@@ -36,7 +36,7 @@ static void say_timer(struct text *out, const struct facts *f)
 /* If the other end lives in the same stack: who holds it. */
 static void evidence_peer(struct finding *finding, const struct rules_case *c)
 {
-    const struct facts *peer = facts_list_find(c->list, c->f->peer_id);
+    const struct facts *peer = facts_list_find_in(c->list, c->f->stack, c->f->peer_id);
     if (!peer)
         return;
     text_printf(&finding->evidence, "the other end is %llu (%s)", (unsigned long long)peer->id,
@@ -215,7 +215,7 @@ bool rule_waiting_peer(struct rules_case *c)
     }
     if (!age_over(f->state_us, c->options->grace_us))
         return false;
-    bool elsewhere = facts_list_find(c->list, f->peer_id) != NULL;
+    bool elsewhere = facts_list_find_in(c->list, f->stack, f->peer_id) != NULL;
     waiting_for_peer(c, somebody_listens(f) || elsewhere ? SEVERITY_NOTE : SEVERITY_ATTENTION);
     return true;
 }
@@ -264,7 +264,7 @@ bool rule_unaccepted(struct rules_case *c)
         words_bytes(&finding->evidence, f->receive_queue);
         text_add(&finding->evidence, " wait in it\n");
     }
-    say_listener(finding, facts_list_find(c->list, f->listener_id));
+    say_listener(finding, facts_list_find_in(c->list, f->stack, f->listener_id));
     accept_remedy(finding);
     return true;
 }
@@ -275,6 +275,7 @@ static bool is_overdue(const struct rules_case *c)
     for (uint32_t i = 0; i < c->list->cnt; i++) {
         const struct facts *f = &c->list->all[i];
         if (f->unaccepted == FACT_YES && f->listener_id == c->f->id &&
+            strcmp(f->stack, c->f->stack) == 0 &&
             age_over(f->born_us, c->options->grace_us))
             return true;
     }

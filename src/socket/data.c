@@ -108,10 +108,11 @@ static int receive_empty(struct tcp *tcp, struct socket *s, bool peek)
     return -EAGAIN;
 }
 
+/* What came with a SYN is for the time after the handshake (RFC 9293 3.10.7.3). */
 static int receive_check(struct socket *s)
 {
     if (s->body == BODY_CONNECTION)
-        return 0;
+        return connection_state(s->connection) == LASTACK_SYN_RCVD ? -EAGAIN : 0;
     int error = socket_error_take(s);
     return -(error ? error : ENOTCONN);
 }

@@ -68,7 +68,7 @@ static void queues_fill(const struct tcp *tcp, const struct connection *c,
     info->srtt_us = c->srtt_us;
     info->rttvar_us = c->rttvar_us;
     info->rto_ms = rto_now(tcp, c);
-    info->retransmit_cnt = connection_has(c, CONNECTION_PROBING) ? 0 : c->backoff;
+    info->retransmit_cnt = c->retries;
     info->retransmit_total = c->retransmit_total;
     info->probe_cnt = MAX(c->probes, c->orphan_probes);
     info->bytes_in = c->bytes_in;

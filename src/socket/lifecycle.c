@@ -14,7 +14,9 @@ int lastack_socket(lastack_process *p, int domain, int type, int protocol)
 {
     if (domain != AF_INET)
         return -EAFNOSUPPORT;
-    if ((type & ~(SOCK_NONBLOCK | SOCK_CLOEXEC)) != SOCK_STREAM)
+    if ((type & ~(SOCK_NONBLOCK | SOCK_CLOEXEC | 0xf)) != 0)
+        return -EINVAL;
+    if ((type & 0xf) != SOCK_STREAM)
         return -ESOCKTNOSUPPORT;
     if (protocol != 0 && protocol != IP_PROTOCOL_TCP)
         return -EPROTONOSUPPORT;
@@ -202,8 +204,8 @@ int lastack_connect(lastack_process *p, int fd, const struct sockaddr *name, soc
         key.remote = address_from_ip4(0x7f000001);
     if (address_is_multicast(&key.remote) || address_is_broadcast(&key.remote))
         return -ENETUNREACH;
-    if (key.remote_port == 0)
-        return -EADDRNOTAVAIL;
+    if (key.remote_port == 0) /* nobody can listen there */
+        return -ECONNREFUSED;
     return connect_start(p->stack, s, &key);
 }
 
@@ -259,6 +261,15 @@ int lastack_shutdown(lastack_process *p, int fd, int how)
     return 0;
 }
 
+static bool listener_exists(struct tcp *tcp, uint64_t id)
+{
+    for (uint32_t i = 1; i <= pool_high(&tcp->listeners); i++)
+        if (pool_is_used(&tcp->listeners, i) &&
+            ((struct listener *)pool_at(&tcp->listeners, i))->id == id)
+            return true;
+    return false;
+}
+
 /* The operator's ending: as shutdown, by whoever asks. */
 int lastack_end(lastack *stack, uint64_t id, int how)
 {
@@ -272,7 +283,7 @@ int lastack_end(lastack *stack, uint64_t id, int how)
             c = at;
     }
     if (c == NULL)
-        return -ENOENT;
+        return listener_exists(tcp, id) ? -ENOTCONN : -ENOENT;
     enum lastack_state state = connection_state(c);
     if (state == LASTACK_CLOSED)
         return -ENOTCONN;

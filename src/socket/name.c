@@ -17,7 +17,8 @@ int name_parse(const struct sockaddr *name, socklen_t len, struct lastack_addres
     if (len < sizeof in)
         return -EINVAL;
     memcpy(&in, name, sizeof in);
-    if (in.sin_family != AF_INET)
+    bool any = in.sin_family == AF_UNSPEC && in.sin_addr.s_addr == INADDR_ANY; /* as Linux */
+    if (in.sin_family != AF_INET && !any)
         return -EAFNOSUPPORT;
     *address = address_from_ip4(load_be32(&in.sin_addr));
     *port = load_be16(&in.sin_port);

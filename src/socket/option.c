@@ -81,7 +81,7 @@ static void info_fill(const struct tcp *tcp, const struct socket *s, struct tcp_
     if (c == NULL)
         return;
     info->tcpi_state = kernel_state[connection_state(c)];
-    info->tcpi_retransmits = c->backoff;
+    info->tcpi_retransmits = c->retries;
     info->tcpi_probes = c->probes;
     info->tcpi_backoff = c->backoff;
     info->tcpi_snd_wscale = c->snd_wscale & 15;
@@ -123,6 +123,8 @@ static int get_other(lastack_process *p, const struct socket *s, int level, int 
     }
     if (level == IPPROTO_TCP && name == TCP_CONGESTION)
         return give(value, len, CONGESTION_NAME, sizeof CONGESTION_NAME);
+    if (level == IPPROTO_IP && name == IP_OPTIONS)
+        return give(value, len, "", 0); /* none: programs that fear source routes ask */
     return -ENOPROTOOPT;
 }
 
@@ -136,7 +138,7 @@ int lastack_getsockopt(lastack_process *p, int fd, int level, int name, void *va
     error = level == SOL_SOCKET    ? get_socket_level(s, name, &number)
             : level == IPPROTO_TCP ? get_tcp_level(s, name, &number)
             : level == IPPROTO_IP  ? get_ip_level(s, name, &number)
-                                   : -ENOPROTOOPT;
+                                   : -EOPNOTSUPP;
     if (error == -ENOPROTOOPT)
         return get_other(p, s, level, name, value, len);
     return error != 0 ? error : give(value, len, &number, sizeof number);
@@ -154,7 +156,7 @@ static int set_socket_level(lastack *stack, struct socket *s, int name, int valu
 {
     struct tcp_options *o = socket_options(s);
     switch (name) {
-    case SO_REUSEADDR: s->reuse_address = value; return 0;
+    case SO_REUSEADDR: s->reuse_address = o->reuse = value; return 0;
     case SO_REUSEPORT: s->reuse_port = value; return 0;
     case SO_KEEPALIVE: o->keepalive = value; return 0;
     case SO_OOBINLINE: return value ? 0 : -ENOPROTOOPT;

@@ -43,8 +43,10 @@ static bool port_is_free(lastack *stack, const struct binding *own,
             return false;
     }
     /* Connections and time-wait entries whose listener is gone hold the port too. */
-    bool in_use = tcp_of(stack)->flows.port_use[port] > 0;
-    return !in_use || own->socket->reuse_address || own->socket->reuse_port;
+    const struct port_use *use = &tcp_of(stack)->flows.port_use[port];
+    if (use->flow_cnt == 0 || !(use->mixed || overlap(address, &use->local)))
+        return true;
+    return own->socket->reuse_port || (own->socket->reuse_address && use->strict_cnt == 0);
 }
 
 static bool port_is_unbound(lastack *stack, uint16_t port)
@@ -67,7 +69,7 @@ static uint16_t port_any(lastack *stack)
     uint32_t range = port_range(stack), first = random_below(&tcp->random, range);
     for (uint32_t i = 0; i < range; i++) {
         uint16_t port = (uint16_t)(tcp->config.port_low + (first + i) % range);
-        if (tcp->flows.port_use[port] == 0 && port_is_unbound(stack, port))
+        if (tcp->flows.port_use[port].flow_cnt == 0 && port_is_unbound(stack, port))
             return port;
     }
     return 0;

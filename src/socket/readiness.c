@@ -47,7 +47,7 @@ uint32_t socket_readiness(const struct socket *s)
         return connection_readiness(s->connection);
     if (s->body == BODY_LISTENER)
         return list_empty(&s->listener->accept_queue) ? 0 : READABLE;
-    return WRITABLE | POLLHUP | (s->error ? POLLERR | READABLE | POLLRDHUP : 0u);
+    return WRITABLE | POLLHUP | (s->error ? POLLERR : 0u);
 }
 
 int lastack_poll(lastack_process *p, struct pollfd *fds, size_t fd_cnt)

@@ -13,20 +13,26 @@ void acknowledge_established(struct tcp *tcp, struct connection *c, bool syn_ret
     congestion_reno.init(&c->cc, c->mss, syn_retransmitted ? 1 : tcp->config.initial_window);
     if (syn_retransmitted && !connection_has(c, CONNECTION_RTT_KNOWN))
         c->rto_ms = MAX(c->rto_ms, 3000u);
-    c->backoff = 0;
+    c->backoff = c->retries = 0;
     c->last_tx = tcp->now;
     keepalive_rearm(tcp, c);
 }
 
-static void window_update(struct tcp *tcp, struct connection *c, const struct segment *seg)
+static void window_update(struct tcp *tcp, struct connection *c, const struct segment *seg,
+                          bool advances)
 {
     uint32_t wnd = (uint32_t)seg->h.wnd << c->snd_wscale;
-    bool newer = seq_lt(c->snd_wl1, seg->h.seq) ||
+    /* RFC 9293 3.10.7.4; a segment that acknowledges more is newer by that alone: with the old
+     * window the right edge would move past all that the peer ever offered. */
+    bool newer = advances || seq_lt(c->snd_wl1, seg->h.seq) ||
                  (c->snd_wl1 == seg->h.seq && seq_le(c->snd_wl2, seg->h.ack));
     if (!newer)
         return;
-    if (wnd > c->snd_wnd && c->send.len > 0)
+    if (wnd > c->snd_wnd && transmit_pending(c)) {
+        if (c->snd_wnd == 0 && connection_has(c, CONNECTION_PROBING))
+            c->backoff = 0;
         connection_owe(tcp, c, 0);
+    }
     c->snd_wnd = wnd;
     c->snd_wl1 = seg->h.seq;
     c->snd_wl2 = seg->h.ack;
@@ -53,10 +59,20 @@ static uint32_t take_acked(struct tcp *tcp, struct connection *c, uint32_t ack)
     return acked;
 }
 
-static void congestion_acked(struct tcp *tcp, struct connection *c, uint32_t acked)
+/* A window that is not used is no evidence that a larger one would be good (RFC 7661 1). */
+static bool congestion_limits(const struct connection *c, uint32_t out)
+{
+    return c->cc.cwnd < c->cc.ssthresh ? out >= c->cc.cwnd / 2 : out + c->mss >= c->cc.cwnd;
+}
+
+/* `out`: bytes in flight before this acknowledgment. */
+static void congestion_acked(struct tcp *tcp, struct connection *c, uint32_t acked, uint32_t out)
 {
     if (!connection_has(c, CONNECTION_RECOVERY)) {
-        congestion_reno.acked(&c->cc, c->mss, acked);
+        /* RFC 3465 2.3: two segments for an ACK, one after a timeout. */
+        uint32_t limit = connection_has(c, CONNECTION_RTO_BACKED) ? c->mss : 2u * c->mss;
+        if (congestion_limits(c, out))
+            congestion_reno.acked(&c->cc, c->mss, acked, limit);
         return;
     }
     if (seq_ge(c->snd_una, c->recover)) { /* full acknowledgment */
@@ -91,15 +107,18 @@ static void acknowledge_new(struct tcp *tcp, struct connection *c, uint32_t ack)
 {
     rtt_take(tcp, c, ack);
     bool handshake = !connection_has(c, CONNECTION_SYN_ACKED);
+    uint32_t out = flight(c);
     uint32_t acked = take_acked(tcp, c, ack);
     c->dup_acks = 0;
-    c->backoff = 0;
+    c->retries = 0;
     c->probes = 0;
+    if (connection_has(c, CONNECTION_PROBING))
+        c->backoff = 0;
     c->flags &= ~CONNECTION_PROBING;
+    if (!handshake)
+        congestion_acked(tcp, c, acked, out);
     if (seq_ge(c->snd_una, c->recover))
         c->flags &= ~CONNECTION_RTO_BACKED;
-    if (!handshake)
-        congestion_acked(tcp, c, acked);
     retransmit_rearm(tcp, c);
     user_clock_update(tcp, c, true);
     room_notify(tcp, c);
@@ -140,7 +159,7 @@ void acknowledge(struct tcp *tcp, struct connection *c, const struct segment *se
         acknowledge_new(tcp, c, seg->h.ack);
     c->probes = 0; /* the peer lives [MUST-37] */
     if (seq_ge(seg->h.ack, c->snd_una))
-        window_update(tcp, c, seg);
+        window_update(tcp, c, seg, newer);
     if (duplicate && !newer)
         acknowledge_duplicate(tcp, c);
 }

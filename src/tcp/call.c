@@ -18,7 +18,6 @@ struct connection *tcp_call_open(struct tcp *tcp, const struct lastack_tuple *ke
     if (options->mss_clamp != 0)
         c->mss = MIN(c->mss, options->mss_clamp);
     c->snd_una = c->snd_nxt = c->snd_max = isn_make(tcp, key);
-    c->snd_wscale = TCP_WSCALE_NONE;
     connection_hash(tcp, c);
     connection_move(tcp, c, LASTACK_SYN_SENT, LASTACK_CAUSE_CONNECT, 0);
     connection_owe(tcp, c, 0);
@@ -109,8 +108,7 @@ void tcp_call_options_changed(struct tcp *tcp, struct connection *c)
 {
     if (connection_state(c) == LASTACK_CLOSED)
         return;
-    if (c->options.keepalive != (c->deadline[DEADLINE_KEEPALIVE] != 0))
-        keepalive_rearm(tcp, c);
+    keepalive_rearm(tcp, c);
     if (c->options.user_timeout_ms == 0 && connection_has(c, CONNECTION_USER_CLOCK)) {
         c->flags &= ~CONNECTION_USER_CLOCK;
         deadline_clear(tcp, c, DEADLINE_LIFE);

@@ -17,8 +17,9 @@ struct congestion_ops {
     const char *name;
     /* The connection is established: `initial_window` segments of `mss`. */
     void (*init)(struct congestion *cc, uint32_t mss, uint32_t initial_window);
-    /* `acked` new bytes were acknowledged outside of recovery. */
-    void (*acked)(struct congestion *cc, uint32_t mss, uint32_t acked);
+    /* `acked` new bytes were acknowledged outside of recovery, while the window was in use.
+     * Slow start grows by at most `limit` bytes for it. */
+    void (*acked)(struct congestion *cc, uint32_t mss, uint32_t acked, uint32_t limit);
     /* Loss seen by duplicate ACKs with `flight` bytes out: recovery starts. */
     void (*loss)(struct congestion *cc, uint32_t mss, uint32_t flight);
     /* One more duplicate ACK in recovery. */

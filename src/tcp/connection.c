@@ -35,6 +35,7 @@ struct connection *connection_create(struct tcp *tcp, const struct lastack_tuple
     c->flow.key = *key;
     c->flow.kind = FLOW_CONNECTION;
     c->flow.spare = LASTACK_CLOSED;
+    c->flow.reusable = options->reuse;
     c->id = tcp->next_id++;
     c->options = *options;
     c->rto_ms = tcp->config.rto_initial_ms;

@@ -30,6 +30,7 @@ struct tcp_options {
     uint8_t keepalive_cnt;
     uint8_t tos, ttl;
     bool keepalive : 1, nodelay : 1, cork : 1;
+    bool reuse : 1; /* SO_REUSEADDR of the socket: its port may be bound again */
 };
 
 /* The thing above that wants to hear of changes; a socket embeds it. */
@@ -78,6 +79,7 @@ enum connection_flag {
     CONNECTION_USER_CLOCK = 1 << 23, /* DEADLINE_LIFE runs as user timeout */
     CONNECTION_CLOSE_NOTED = 1 << 24, /* the last close is in the account */
     CONNECTION_MORE = 1 << 25,       /* the last send said MSG_MORE */
+    CONNECTION_SCALED = 1 << 26,     /* both sides offered a window scale */
 };
 
 #define OOO_MAX 32 /* gaps in a receive queue */
@@ -125,10 +127,10 @@ struct connection {
 
     uint16_t mss;          /* payload bytes of a segment to the peer */
     uint16_t rcv_mss;      /* largest segment seen from the peer */
-    uint16_t challenge_s;  /* the second in which `challenges` were sent */
     uint8_t snd_wscale, rcv_wscale;
     uint8_t dup_acks, backoff, probes, orphan_probes, keepalive_probes;
-    uint8_t challenges;
+    uint8_t challenges, challenge_s; /* sent, in which second (modulo 256) */
+    uint8_t retries;       /* timeouts in a row without an acknowledgment of anything new */
     uint8_t error, last_error; /* errno: pending; what ended it */
 
     struct tcp_options options;

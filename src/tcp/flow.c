@@ -88,7 +88,7 @@ void flow_table_free(struct flow_table *t)
 
 size_t flow_table_bytes(const struct flow_table *t)
 {
-    return ((size_t)t->segment_cnt * FLOW_SEGMENT + 65536) * sizeof(uint32_t);
+    return (size_t)t->segment_cnt * FLOW_SEGMENT * sizeof(uint32_t) + 65536 * sizeof(struct port_use);
 }
 
 struct flow *flow_find(const struct flow_table *t, const struct lastack_tuple *key)
@@ -125,6 +125,15 @@ static void bucket_split(struct flow_table *t)
     }
 }
 
+static void port_enter(struct flow_table *t, const struct flow *flow)
+{
+    struct port_use *use = &t->port_use[flow->key.local_port];
+    if (use->flow_cnt++ == 0)
+        *use = (struct port_use){.flow_cnt = 1, .local = flow->key.local};
+    use->strict_cnt += !flow->reusable;
+    use->mixed |= !address_equal(&use->local, &flow->key.local);
+}
+
 void flow_insert(struct flow_table *t, struct flow *flow)
 {
     assert(!flow->hashed);
@@ -133,9 +142,9 @@ void flow_insert(struct flow_table *t, struct flow *flow)
     uint32_t *head = bucket_of(t, tuple_hash(t, &flow->key));
     flow->hash_next = *head;
     *head = reference_of(t, flow);
-    flow->hashed = 1;
+    flow->hashed = true;
     t->used++;
-    t->port_use[flow->key.local_port]++;
+    port_enter(t, flow);
 }
 
 void flow_remove(struct flow_table *t, struct flow *flow)
@@ -149,7 +158,9 @@ void flow_remove(struct flow_table *t, struct flow *flow)
         link = &flow_at(t, *link)->hash_next;
     }
     *link = flow->hash_next;
-    flow->hashed = 0;
+    flow->hashed = false;
     t->used--;
-    t->port_use[flow->key.local_port]--;
+    struct port_use *use = &t->port_use[flow->key.local_port];
+    use->flow_cnt--;
+    use->strict_cnt -= !flow->reusable;
 }

@@ -26,11 +26,20 @@ struct flow {
     struct lastack_tuple key;
     uint32_t hash_next; /* reference: kind in the top two bits, pool index below */
     uint8_t kind;
-    uint8_t hashed;
+    bool hashed : 1;
+    bool reusable : 1; /* its port may be bound again: SO_REUSEADDR was set */
     uint16_t spare; /* for the body's own use */
 };
 
 struct pool;
+
+/* Who uses a local port, as bind() wants to know it. */
+struct port_use {
+    uint32_t flow_cnt;
+    uint32_t strict_cnt; /* of these without SO_REUSEADDR */
+    struct lastack_address local; /* of all of them, unless mixed */
+    bool mixed;
+};
 
 struct flow_table {
     uint64_t key[2];
@@ -39,7 +48,7 @@ struct flow_table {
     uint32_t segment_cnt, segment_cap;
     uint32_t bucket_cnt;               /* in use */
     uint32_t used;
-    uint32_t *port_use;                /* flows per local port */
+    struct port_use *port_use;         /* per local port */
 };
 
 bool flow_table_init(struct flow_table *table, const uint64_t key[2]);

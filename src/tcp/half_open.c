@@ -85,6 +85,7 @@ void half_open_create(struct tcp *tcp, struct listener *l, const struct segment 
         tcp_drop(tcp, DROP_LISTEN_SYN_DATA, &seg->key, l->id);
     half->flow.key = seg->key;
     half->flow.kind = FLOW_HALF_OPEN;
+    half->flow.reusable = l->options.reuse;
     half->irs = seg->h.seq;
     half->iss = isn_make(tcp, &seg->key);
     if (iss_above != NULL && seq_le(half->iss, *iss_above))
@@ -118,11 +119,10 @@ static void half_open_end(struct tcp *tcp, struct half_open *half, enum lastack_
     half_open_forget(tcp, half);
 }
 
-void half_open_delete(struct tcp *tcp, struct half_open *half, bool reset)
+void half_open_reset(struct tcp *tcp, struct half_open *half, enum lastack_cause cause)
 {
-    if (reset)
-        reply_plain(tcp, &half->flow.key, half->iss + 1, half->irs + 1, TCP_RST | TCP_ACK, 0);
-    half_open_end(tcp, half, LASTACK_CAUSE_CLOSE);
+    reply_plain(tcp, &half->flow.key, half->iss + 1, half->irs + 1, TCP_RST | TCP_ACK, 0);
+    half_open_end(tcp, half, cause);
 }
 
 void half_open_timer(struct tcp *tcp, struct half_open *half)
@@ -203,15 +203,23 @@ static void reset_arrives(struct tcp *tcp, struct half_open *half, const struct 
     refuse(tcp, half, DROP_HALF_OPEN_RST_BAD);
 }
 
+/* RFC 9293 3.10.7.4 step 1. */
+static bool acceptable(const struct half_open *half, const struct segment *seg)
+{
+    uint32_t rcv_nxt = half->irs + 1, edge = rcv_nxt + window_syn(&half->listener->options);
+    uint32_t len = segment_seq_len(seg);
+    return seq_lt(seg->h.seq, edge) && (len == 0 ? seq_ge(seg->h.seq, rcv_nxt)
+                                                 : seq_gt(seg->h.seq + len, rcv_nxt));
+}
+
 void half_open_rx(struct tcp *tcp, struct half_open *half, struct segment *seg)
 {
-    uint32_t window = window_syn(&half->listener->options);
     uint8_t flags = seg->h.flags;
     if (flags & TCP_RST) {
         reset_arrives(tcp, half, seg);
     } else if (flags & TCP_SYN) { /* SEMANTICS 6: the same answer, forged or honest */
         half_open_answer(tcp, half);
-    } else if (seg->h.seq - (half->irs + 1) >= window) {
+    } else if (!acceptable(half, seg)) {
         refuse(tcp, half, DROP_HALF_OPEN_SEQUENCE);
         ack_again(tcp, half);
     } else if (!(flags & TCP_ACK)) {

@@ -28,8 +28,8 @@ void half_open_create(struct tcp *tcp, struct listener *listener, const struct s
                       const uint32_t *iss_above);
 void half_open_rx(struct tcp *tcp, struct half_open *half, struct segment *seg);
 void half_open_timer(struct tcp *tcp, struct half_open *half);
-/* Forget it; with a RST to the peer if `reset`. */
-void half_open_delete(struct tcp *tcp, struct half_open *half, bool reset);
+/* Its listener stops: RST to the peer, gone. */
+void half_open_reset(struct tcp *tcp, struct half_open *half, enum lastack_cause cause);
 /* An ACK to a listener that may carry a cookie of ours; true if it was one. */
 bool half_open_cookie(struct tcp *tcp, struct listener *listener, struct segment *seg);
 

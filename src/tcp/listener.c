@@ -11,6 +11,20 @@ static struct list *bucket_of(struct tcp *tcp, uint16_t port)
     return &tcp->listener_buckets[(port ^ port >> 8) % LISTENER_BUCKETS];
 }
 
+static void edge_record(struct tcp *tcp, const struct listener *l, enum lastack_state from,
+                        enum lastack_state to, enum lastack_cause cause)
+{
+    recorder_put(&tcp->recorder, &(struct lastack_record){.time_ns = tcp->now_ns,
+                                                          .id = l->id,
+                                                          .tuple = l->key,
+                                                          .kind = LASTACK_RECORD_EDGE,
+                                                          .cause = (uint8_t)cause,
+                                                          .from = (uint8_t)from,
+                                                          .to = (uint8_t)to,
+                                                          .pid = tcp->actor_pid,
+                                                          .fd = tcp->actor_fd});
+}
+
 struct listener *listener_create(struct tcp *tcp, const struct lastack_tuple *key,
                                  uint32_t backlog, struct tcp_owner *owner,
                                  const struct tcp_options *options)
@@ -28,13 +42,14 @@ struct listener *listener_create(struct tcp *tcp, const struct lastack_tuple *ke
     list_init(&l->accept_queue);
     list_init(&l->half_opens);
     list_push_back(bucket_of(tcp, key->local_port), &l->bucket_link);
+    edge_record(tcp, l, LASTACK_CLOSED, LASTACK_LISTEN, LASTACK_CAUSE_LISTEN);
     return l;
 }
 
 void listener_delete(struct tcp *tcp, struct listener *l, enum lastack_cause cause)
 {
     list_for_each(node, &l->half_opens)
-        half_open_delete(tcp, container_of(node, struct half_open, link), true);
+        half_open_reset(tcp, container_of(node, struct half_open, link), cause);
     list_for_each(node, &l->accept_queue) {
         struct connection *c = container_of(node, struct connection, queue_link);
         list_remove(&c->queue_link);
@@ -45,6 +60,7 @@ void listener_delete(struct tcp *tcp, struct listener *l, enum lastack_cause cau
             connection_reset(tcp, c, cause, 0);
         connection_settle(tcp, c);
     }
+    edge_record(tcp, l, LASTACK_LISTEN, LASTACK_CLOSED, cause);
     list_remove(&l->bucket_link);
     pool_put(&tcp->listeners, l);
 }

@@ -29,6 +29,7 @@ void receive_syn_options(struct tcp *tcp, struct connection *c, uint32_t irs, ui
     if (c->options.mss_clamp != 0)
         c->mss = MIN(c->mss, c->options.mss_clamp);
     bool scale = wscale != TCP_WSCALE_NONE && !tcp->config.no_window_scale;
+    c->flags |= scale ? CONNECTION_SCALED : 0;
     c->snd_wscale = scale ? wscale : 0;
     c->rcv_wscale = scale ? tcp->rcv_wscale : 0;
     c->rcv_nxt = irs + 1;
@@ -80,9 +81,6 @@ static int reset_error(enum lastack_state state)
         return ECONNREFUSED;
     case LASTACK_CLOSE_WAIT:
         return EPIPE;
-    case LASTACK_CLOSING:
-    case LASTACK_LAST_ACK:
-        return 0;
     default:
         return ECONNRESET;
     }
@@ -128,9 +126,9 @@ static enum verdict ack_syn_rcvd(struct tcp *tcp, struct connection *c, const st
         return refuse(tcp, c, DROP_HALF_OPEN_ACK);
     }
     c->snd_wl1 = seg->h.seq - 1;
-    acknowledge_established(tcp, c, c->backoff > 0);
     if (connection_state(c) == LASTACK_SYN_RCVD)
         connection_move(tcp, c, LASTACK_ESTABLISHED, LASTACK_CAUSE_ACK, 0);
+    acknowledge_established(tcp, c, c->retries > 0);
     return NEXT_STEP;
 }
 
@@ -256,8 +254,11 @@ static enum verdict step_text(struct tcp *tcp, struct connection *c, struct segm
 
 static void step_fin(struct tcp *tcp, struct connection *c, const struct segment *seg)
 {
-    if (connection_has(c, CONNECTION_FIN_IN))
+    if (connection_has(c, CONNECTION_FIN_IN)) {
+        if (seg->h.flags & TCP_FIN && seq_ge(seg->h.seq + seg->len, c->rcv_nxt))
+            tcp_drop(tcp, DROP_AFTER_FIN, &c->flow.key, c->id);
         return;
+    }
     bool held = connection_has(c, CONNECTION_FIN_HELD) && c->ooo->fin == c->rcv_nxt;
     if (held || (seg->h.flags & TCP_FIN && seg->h.seq + seg->len == c->rcv_nxt))
         fin_take(tcp, c);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Reno with NewReno recovery (RFC 5681, RFC 6582) and byte counting, L = 2 (RFC 3465). */
+/* Reno with NewReno recovery (RFC 5681, RFC 6582) and byte counting (RFC 3465). */
 #include "base/bytes.h"
 #include "tcp/congestion.h"
 
@@ -18,10 +18,10 @@ static void reno_init(struct congestion *cc, uint32_t mss, uint32_t initial_wind
     cc->acked = 0;
 }
 
-static void reno_acked(struct congestion *cc, uint32_t mss, uint32_t acked)
+static void reno_acked(struct congestion *cc, uint32_t mss, uint32_t acked, uint32_t limit)
 {
     if (cc->cwnd < cc->ssthresh) {
-        cc->cwnd += MIN(acked, 2 * mss);
+        cc->cwnd += MIN(acked, limit);
     } else {
         cc->acked += acked;
         if (cc->acked >= cc->cwnd) {

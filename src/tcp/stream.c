@@ -58,7 +58,8 @@ static void source_copy(const struct source *source, size_t skip, uint8_t *to, s
         offset -= (iov++)->iov_len;
     while (len > 0) {
         size_t cnt = MIN(len, iov->iov_len - offset);
-        memcpy(to, (const uint8_t *)iov->iov_base + offset, cnt);
+        if (cnt > 0)
+            memcpy(to, (const uint8_t *)iov->iov_base + offset, cnt);
         to += cnt;
         len -= cnt;
         offset = 0;

@@ -31,7 +31,7 @@ static void send_window(struct connection *c, const struct segment *seg)
 {
     c->snd_wnd = c->max_snd_wnd = seg->h.wnd; /* never scaled in a SYN (RFC 7323 2.2) */
     c->snd_wl1 = seg->h.seq;
-    c->snd_wl2 = seg->h.ack;
+    c->snd_wl2 = seg->h.flags & TCP_ACK ? seg->h.ack : c->snd_una;
 }
 
 /* The peer opens too: RFC 9293 3.5, figure 8. Our SYN goes again, now with an ACK. */
@@ -45,7 +45,7 @@ static void simultaneous_open(struct tcp *tcp, struct connection *c)
 
 static void opened(struct tcp *tcp, struct connection *c, const struct segment *seg)
 {
-    bool again = c->backoff > 0;
+    bool again = c->retries > 0;
     if (connection_has(c, CONNECTION_TIMING)) {
         c->flags &= ~CONNECTION_TIMING;
         if (!again)
@@ -63,19 +63,17 @@ static void opened(struct tcp *tcp, struct connection *c, const struct segment *
 void syn_sent_rx(struct tcp *tcp, struct connection *c, struct segment *seg)
 {
     uint8_t flags = seg->h.flags;
-    if (flags & TCP_ACK && !ack_acceptable(c, seg)) {
+    if (flags & TCP_RST) {
+        reset_arrives(tcp, c, seg);
+    } else if (flags & TCP_ACK && !ack_acceptable(c, seg)) {
         reply_reset(tcp, seg);
         refuse(tcp, c, DROP_SYN_SENT_ACK);
-    } else if (flags & TCP_RST) {
-        reset_arrives(tcp, c, seg);
     } else if (!(flags & TCP_SYN)) {
         refuse(tcp, c, DROP_SYN_SENT_NO_SYN);
     } else if (flags & TCP_FIN && !(flags & TCP_ACK)) {
         refuse(tcp, c, DROP_SYN_SENT_SYN_FIN);
     } else {
         receive_syn_options(tcp, c, seg->h.seq, seg->h.mss, seg->h.wscale);
-        if (!(flags & TCP_ACK) && seg->h.wscale == TCP_WSCALE_NONE)
-            c->snd_wscale = TCP_WSCALE_NONE; /* our SYN-ACK must not offer it */
         send_window(c, seg);
         if (flags & TCP_ACK)
             opened(tcp, c, seg);

@@ -59,6 +59,7 @@ void time_wait_create(struct tcp *tcp, const struct connection *c)
     }
     tw->flow.key = c->flow.key;
     tw->flow.kind = FLOW_TIME_WAIT;
+    tw->flow.reusable = c->options.reuse;
     tw->flow.spare = (uint16_t)MIN((c->rcv_adv - c->rcv_nxt) >> c->rcv_wscale, 65535u);
     tw->snd_nxt = c->snd_max;
     tw->rcv_nxt = c->rcv_nxt;
@@ -109,6 +110,10 @@ void time_wait_rx(struct tcp *tcp, struct time_wait *tw, struct segment *seg)
     }
     if ((flags & (TCP_SYN | TCP_ACK | TCP_FIN)) == TCP_SYN && reuse(tcp, tw, seg))
         return;
+    if (!(flags & (TCP_SYN | TCP_ACK))) {
+        tcp_drop(tcp, DROP_NO_ACK, &seg->key, 0);
+        return;
+    }
     bool fin_again = flags & TCP_FIN && seg->h.seq + seg->len + 1 == tw->rcv_nxt;
     if (fin_again) { /* our last ACK was lost: RFC 9293 3.10.7.4 step 8 */
         queue_remove(tcp, tw);

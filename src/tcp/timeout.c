@@ -66,6 +66,7 @@ void rtt_sample(struct tcp *tcp, struct connection *c, uint32_t rtt_us)
         c->rttvar_us = c->rttvar_us - c->rttvar_us / 4 + delta / 4;
         c->srtt_us = c->srtt_us - c->srtt_us / 8 + rtt_us / 8;
     }
+    c->backoff = 0; /* Karn: only now (RFC 9293 3.8.1, RFC 6298 5) */
     uint64_t rto_us = (uint64_t)c->srtt_us + MAX(4 * (uint64_t)c->rttvar_us, 1000u);
     uint64_t rto_ms = (rto_us + 999) / 1000;
     c->rto_ms = (uint32_t)MIN(MAX(rto_ms, tcp->config.rto_min_ms), tcp->config.rto_max_ms);
@@ -121,21 +122,34 @@ static uint32_t retry_limit(const struct tcp *tcp, const struct connection *c)
     return tcp->config.retry_max;
 }
 
+static void probe_send(struct tcp *tcp, struct connection *c)
+{
+    c->probes++;
+    c->orphan_probes += connection_has(c, CONNECTION_ORPHAN);
+    deadline_set(tcp, c, DEADLINE_RETRANSMIT, rto_now(tcp, c));
+    connection_owe(tcp, c, CONNECTION_PROBE_NOW);
+}
+
 /* RFC 6298 5.4 - 5.6: back to the oldest unacknowledged byte, timer doubled, one segment. */
 static void retransmit_due(struct tcp *tcp, struct connection *c)
 {
-    if (c->backoff >= retry_limit(tcp, c)) {
+    if (c->retries >= retry_limit(tcp, c)) {
         give_up(tcp, c, LASTACK_CAUSE_RETRY_LIMIT);
         return;
     }
     if (connection_has(c, CONNECTION_SYN_ACKED))
-        congestion_reno.timeout(&c->cc, c->mss, flight(c), c->backoff > 0);
-    c->backoff++;
+        congestion_reno.timeout(&c->cc, c->mss, flight(c), c->retries > 0);
+    c->retries++;
+    c->backoff = (uint8_t)MIN(c->backoff + 1, 16);
     c->snd_nxt = c->snd_una;
     c->recover = c->snd_max;
     c->dup_acks = 0;
     c->flags &= ~(CONNECTION_RECOVERY | CONNECTION_RESEND_HEAD | CONNECTION_TIMING);
     c->flags |= CONNECTION_RTO_BACKED;
+    if (c->snd_wnd == 0 && connection_has(c, CONNECTION_SYN_ACKED)) { /* [SHLD-29] */
+        c->flags |= CONNECTION_PROBING;
+        probe_send(tcp, c);
+    }
     connection_owe(tcp, c, 0);
 }
 
@@ -152,11 +166,8 @@ static void probe_due(struct tcp *tcp, struct connection *c)
             give_up(tcp, c, LASTACK_CAUSE_PROBE_LIMIT);
         return;
     }
-    c->probes++;
-    c->orphan_probes += orphan;
     c->backoff = (uint8_t)MIN(c->backoff + 1, 16);
-    deadline_set(tcp, c, DEADLINE_RETRANSMIT, rto_now(tcp, c));
-    connection_owe(tcp, c, CONNECTION_PROBE_NOW);
+    probe_send(tcp, c);
 }
 
 /* RFC 9293 3.8.4 */

@@ -75,7 +75,7 @@ static bool transmit_syn(struct tcp *tcp, struct connection *c, struct outgoing 
     fill(tcp, c, out, c->snd_una, first ? TCP_SYN : TCP_SYN | TCP_ACK);
     out->h.wnd = window_syn(&c->options);
     out->h.mss = c->mss;
-    if (!tcp->config.no_window_scale && (first || c->snd_wscale != TCP_WSCALE_NONE))
+    if (!tcp->config.no_window_scale && (first || connection_has(c, CONNECTION_SCALED)))
         out->h.wscale = tcp->rcv_wscale;
     c->snd_nxt = c->snd_una + 1;
     sent(tcp, c, c->snd_una, 1);
@@ -121,12 +121,20 @@ static void data_sent(struct tcp *tcp, struct connection *c, struct outgoing *ou
     user_clock_update(tcp, c, false);
 }
 
+/* Before our SYN is acknowledged only a FIN without data goes (RFC 9293 3.10.4, SYN-RECEIVED). */
+static bool may_transmit(const struct connection *c)
+{
+    return connection_has(c, CONNECTION_SYN_ACKED) ||
+           (connection_state(c) == LASTACK_FIN_WAIT_1 && c->send.len == 0 &&
+            c->snd_nxt == c->snd_una + 1);
+}
+
 static bool transmit_data(struct tcp *tcp, struct connection *c, struct outgoing *out)
 {
-    if (!connection_has(c, CONNECTION_SYN_ACKED) || !transmit_pending(c))
+    if (!may_transmit(c) || !transmit_pending(c))
         return false;
     congestion_idle(tcp, c);
-    uint32_t offset = c->snd_nxt - c->snd_una;
+    uint32_t offset = c->snd_nxt - send_base(c);
     uint32_t queued = c->send.len - offset;
     uint32_t room = room_in(c, c->snd_wnd);
     uint32_t len = MIN(MIN(queued, c->mss), MIN(room, room_in(c, c->cc.cwnd)));

@@ -14,10 +14,12 @@ uint8_t window_scale_for(uint32_t buffer)
     return shift;
 }
 
+/* Room for the peer, as far as the window field can tell it. */
 static uint32_t window_free(const struct connection *c)
 {
     uint32_t buffer = c->options.receive_buffer;
-    return c->receive.len < buffer ? buffer - c->receive.len : 0;
+    uint32_t room = c->receive.len < buffer ? buffer - c->receive.len : 0;
+    return MIN(room, 65535u << c->rcv_wscale);
 }
 
 /* RFC 9293 3.8.6.2.2: the edge moves by a useful step or not at all [MUST-39]. */
@@ -66,7 +68,7 @@ void acknowledge_soon(struct tcp *tcp, struct connection *c, uint32_t len)
 
 void challenge(struct tcp *tcp, struct connection *c)
 {
-    uint16_t second = (uint16_t)(tcp->now / 1000);
+    uint8_t second = (uint8_t)(tcp->now / 1000);
     if (c->challenge_s != second) {
         c->challenge_s = second;
         c->challenges = 0;
