@@ -249,4 +249,33 @@ TEST(same_leaks_are_one_group)
     facts_list_free(&list);
 }
 
+/* The same ids and addresses in two stacks are strangers to each other. */
+TEST(stacks_are_worlds_of_their_own)
+{
+    struct facts_list list;
+    facts_list_init(&list);
+    for (int i = 0; i < 4; i++) {
+        struct facts *f = facts_list_add(&list);
+        REQUIRE(f);
+        snprintf(f->stack, sizeof f->stack, i < 2 ? "a" : "b");
+        f->id = (uint64_t)(i % 2) + 1;
+        f->state = LASTACK_ESTABLISHED;
+        f->tuple.local_port = i % 2 ? 80 : 5000;
+        f->tuple.remote_port = i % 2 ? 5000 : 80;
+    }
+    list.all[3].tuple.local_port = 81; /* in "b" the two do not belong together */
+    CHECK_EQ(facts_list_find_in(&list, "b", 2), &list.all[3]);
+    facts_list_relate(&list);
+    CHECK_EQ(facts_list_find_in(&list, "a", 2), &list.all[1]);
+    CHECK_EQ(facts_list_find_in(&list, "b", 2), &list.all[3]);
+    CHECK_EQ(facts_list_find_in(&list, "c", 2), NULL);
+    CHECK_EQ(facts_list_find_in(&list, "a", 3), NULL);
+    CHECK_EQ(facts_list_find_in(&list, "a", 0), NULL);
+    CHECK_EQ(list.all[0].peer_id, 2);
+    CHECK_EQ(list.all[1].peer_id, 1);
+    CHECK_EQ(list.all[2].peer_id, 0);
+    CHECK_EQ(list.all[3].peer_id, 0);
+    facts_list_free(&list);
+}
+
 TEST_MAIN()
