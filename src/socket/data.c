@@ -111,8 +111,11 @@ static int receive_empty(struct tcp *tcp, struct socket *s, bool peek)
 /* What came with a SYN is for the time after the handshake (RFC 9293 3.10.7.3). */
 static int receive_check(struct socket *s)
 {
-    if (s->body == BODY_CONNECTION)
-        return connection_state(s->connection) == LASTACK_SYN_RCVD ? -EAGAIN : 0;
+    const struct connection *c = socket_connection(s);
+    if (c != NULL) {
+        bool opening = connection_state(c) == LASTACK_SYN_RCVD;
+        return opening && !connection_has(c, CONNECTION_SHUT_RD) ? -EAGAIN : 0;
+    }
     int error = socket_error_take(s);
     return -(error ? error : ENOTCONN);
 }

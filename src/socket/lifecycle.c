@@ -211,20 +211,20 @@ int lastack_connect(lastack_process *p, int fd, const struct sockaddr *name, soc
 
 /* ---- shutdown (SEMANTICS 2) ------------------------------------------------------ */
 
-static int shutdown_listener(lastack *stack, struct socket *s, int how)
-{
-    if (how == SHUT_WR)
-        return 0;
-    listener_delete(tcp_of(stack), s->listener, LASTACK_CAUSE_SHUT_RD);
-    s->body = BODY_NONE;
-    tcp_notify(tcp_of(stack), &s->file.owner);
-    return 0;
-}
-
 static enum lastack_cause shutdown_cause(int how)
 {
     return how == SHUT_RD ? LASTACK_CAUSE_SHUT_RD
                           : how == SHUT_WR ? LASTACK_CAUSE_SHUT_WR : LASTACK_CAUSE_SHUT_RDWR;
+}
+
+static int shutdown_listener(lastack *stack, struct socket *s, int how)
+{
+    if (how == SHUT_WR)
+        return 0;
+    listener_delete(tcp_of(stack), s->listener, shutdown_cause(how));
+    s->body = BODY_NONE;
+    tcp_notify(tcp_of(stack), &s->file.owner);
+    return 0;
 }
 
 /* It acts on the socket itself, whatever the number of references. */

@@ -31,6 +31,8 @@ int name_emit(struct sockaddr *name, socklen_t *len, const struct lastack_addres
     struct sockaddr_in in = {.sin_family = AF_INET};
     if (name == NULL || len == NULL)
         return 0;
+    if (*len > INT32_MAX) /* negative, as Linux reads it */
+        return -EINVAL;
     store_be32(&in.sin_addr, address_ip4(address));
     store_be16(&in.sin_port, port);
     memcpy(name, &in, MIN(*len, (socklen_t)sizeof in));

@@ -104,6 +104,8 @@ static int give(void *value, socklen_t *len, const void *from, size_t size)
 {
     if (value == NULL || len == NULL)
         return -EFAULT;
+    if (*len > INT32_MAX) /* negative, as Linux reads it */
+        return -EINVAL;
     *len = MIN(*len, (socklen_t)size);
     memcpy(value, from, *len);
     return 0;

@@ -94,7 +94,7 @@ void tcp_call_close(struct tcp *tcp, struct connection *c, enum lastack_cause ca
         /* only the body was left */
     } else if (state == LASTACK_SYN_SENT) {
         connection_move(tcp, c, LASTACK_CLOSED, cause, 0);
-    } else if (unread || abort) { /* RFC 2525 2.17, RFC 1122 4.2.2.13; SO_LINGER {on, 0} */
+    } else if (unread || abort || !connection_may_orphan(tcp, c)) { /* RFC 2525 2.17, RFC 1122 4.2.2.13; SO_LINGER {on, 0} */
         connection_reset(tcp, c, cause, 0);
     } else {
         tcp_call_shutdown_write(tcp, c, cause);

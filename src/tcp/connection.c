@@ -145,16 +145,19 @@ void connection_discard(struct tcp *tcp, struct connection *c)
     stream_drop(&c->receive, &tcp->pages, c->receive.len, c->ooo != NULL);
 }
 
+bool connection_may_orphan(struct tcp *tcp, const struct connection *c)
+{
+    if (tcp->orphan_cnt < tcp->config.orphan_max)
+        return true;
+    tcp_drop(tcp, DROP_ORPHAN_LIMIT, &c->flow.key, c->id);
+    return false;
+}
+
 void connection_orphan(struct tcp *tcp, struct connection *c)
 {
     c->owner = NULL;
     if (connection_state(c) == LASTACK_CLOSED)
         return;
-    if (tcp->orphan_cnt >= tcp->config.orphan_max) {
-        tcp_drop(tcp, DROP_ORPHAN_LIMIT, &c->flow.key, c->id);
-        connection_abort(tcp, c, LASTACK_CAUSE_MEMORY, 0);
-        return;
-    }
     c->flags |= CONNECTION_ORPHAN;
     list_push_back(&tcp->orphans, &c->queue_link);
     tcp->orphan_cnt++;

@@ -170,6 +170,8 @@ void connection_discard(struct tcp *tcp, struct connection *c);
 void connection_reset(struct tcp *tcp, struct connection *c, enum lastack_cause cause, int error);
 /* The ABORT call (RFC 9293 3.10.5): RST where the state asks for it, then CLOSED. */
 void connection_abort(struct tcp *tcp, struct connection *c, enum lastack_cause cause, int error);
+/* Is there room for one more orphan? A refusal is counted. */
+bool connection_may_orphan(struct tcp *tcp, const struct connection *c);
 /* The last reference is gone: nobody reads or writes any more. */
 void connection_orphan(struct tcp *tcp, struct connection *c);
 /* Something changed that the owner may want to hear. */

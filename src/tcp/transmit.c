@@ -73,7 +73,8 @@ static bool transmit_syn(struct tcp *tcp, struct connection *c, struct outgoing 
         return false;
     bool first = connection_state(c) == LASTACK_SYN_SENT;
     fill(tcp, c, out, c->snd_una, first ? TCP_SYN : TCP_SYN | TCP_ACK);
-    out->h.wnd = window_syn(&c->options);
+    uint16_t most = window_syn(&c->options); /* data on the peer's SYN takes some of it */
+    out->h.wnd = first ? most : (uint16_t)MIN(receive_window(c), most);
     out->h.mss = c->mss;
     if (!tcp->config.no_window_scale && (first || connection_has(c, CONNECTION_SCALED)))
         out->h.wscale = tcp->rcv_wscale;
@@ -126,7 +127,7 @@ static bool may_transmit(const struct connection *c)
 {
     return connection_has(c, CONNECTION_SYN_ACKED) ||
            (connection_state(c) == LASTACK_FIN_WAIT_1 && c->send.len == 0 &&
-            c->snd_nxt == c->snd_una + 1);
+            c->snd_max == c->snd_una + 1 && c->snd_nxt == c->snd_max);
 }
 
 static bool transmit_data(struct tcp *tcp, struct connection *c, struct outgoing *out)
