@@ -14,8 +14,10 @@ static void call_done(struct world *w, struct proc *p, const char *name, int fd,
 {
     w->coverage->calls++;
     world_mix(w, (uint64_t)result ^ (uint64_t)fd << 40 ^ (uint64_t)p->pid << 48);
-    STORY(w, "host %u  pid %u %s(%d) = %ld%s%s", p->host->index, p->pid, name, fd, result,
-          result < 0 ? " " : "", result < 0 ? strerror((int)-result) : "");
+    const struct sock *s = fd >= 0 && fd < FD_MAX ? p->fds[fd].s : NULL;
+    STORY(w, "host %u  pid %u %s(%d) = %ld%s%s  [socket %u]", p->host->index, p->pid, name, fd,
+          result, result < 0 ? " " : "", result < 0 ? strerror((int)-result) : "",
+          s ? s->serial : 0);
     conn_records(w, p->host);
 }
 
@@ -52,7 +54,10 @@ void model_check_new_fd(struct world *w, struct proc *p, int fd, int from, const
                call, fd, proc_lowest_free(p, from));
         return;
     }
-    if (fd == -EMFILE)
+    if (fd == -EINVAL) /* F_DUPFD from beyond the table */
+        ORACLE(w, (uint32_t)from >= w->plan.config[p->host->index].descriptor_max,
+               "%s says EINVAL", call);
+    else if (fd == -EMFILE)
         ORACLE(w, proc_lowest_free(p, from) < 0 ||
                       (uint32_t)proc_lowest_free(p, from) >=
                           w->plan.config[p->host->index].descriptor_max,

@@ -128,8 +128,12 @@ static struct conn *conn_new(struct world *w, struct host *host, const struct la
     return c;
 }
 
-static bool record_is_birth(const struct lastack_record *r)
+static bool record_is_birth(struct world *w, struct host *host, const struct lastack_record *r)
 {
+    if (r->from == LASTACK_SYN_RCVD && r->to == LASTACK_ESTABLISHED && w->plan.tight) {
+        const struct conn *c = conn_find(w, host, &r->tuple); /* by a cookie: was never half-open */
+        return !w->plan.config[host->index].no_syn_cookies && (!c || c->dead);
+    }
     if (r->to == LASTACK_SYN_SENT)
         return r->from == LASTACK_CLOSED;
     if (r->to == LASTACK_SYN_RCVD || r->to == LASTACK_ESTABLISHED)
@@ -145,7 +149,7 @@ static void conn_move(struct world *w, struct conn *c, const struct lastack_reco
            lastack_state_name(r->to), c->dead ? "its grave" : lastack_state_name(c->state));
     edge_explain(w, c, r);
     c->state = r->to;
-    c->state_since_ns = w->now;
+    c->state_since_ns = r->time_ns;
     if (r->to >= LASTACK_ESTABLISHED)
         c->was_synchronized = true;
     if (r->to != LASTACK_CLOSED)
@@ -174,7 +178,7 @@ static void record_edge(struct world *w, struct host *host, const struct lastack
     if (r->tuple.remote_port == 0)
         return; /* a listener: several may have one tuple */
     struct conn *c;
-    if (record_is_birth(r)) {
+    if (record_is_birth(w, host, r)) {
         c = conn_new(w, host, r);
     } else {
         c = conn_find(w, host, &r->tuple);
@@ -194,7 +198,8 @@ void conn_records(struct world *w, struct host *host)
             return;
         ORACLE(w, r.sequence == before + 1, "host %u: the flight recorder jumps from %llu to %llu",
                host->index, (unsigned long long)before, (unsigned long long)r.sequence);
-        ORACLE(w, r.time_ns <= w->now, "host %u: a record from the future", host->index);
+        ORACLE(w, r.time_ns == host->told_ns, "host %u: a record of %llu, the stack knows %llu",
+               host->index, (unsigned long long)r.time_ns, (unsigned long long)host->told_ns);
         world_mix(w, r.kind | (uint64_t)r.cause << 8 | (uint64_t)r.from << 16 |
                          (uint64_t)r.to << 24 | (uint64_t)r.pid << 32);
         if (r.kind == LASTACK_RECORD_EDGE)

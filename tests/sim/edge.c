@@ -1,41 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Oracle: edges. The table is written from RFC 9293 figure 5 and section 3.10, not from the
- * engine's. Then each edge must be true: a FIN was really sent and received, a reset was really
- * delivered, a limit was really reached, a reference count was really zero.
+ * Oracle: edges. A legal edge (legal.c) must also be true: a FIN was really sent and received, a
+ * reset was really delivered, a limit was really reached, a reference count was really zero.
  */
 #include "sim.h"
-
-enum { LEGAL = 1, WANTED = 2 };
-#define L LEGAL
-#define B (LEGAL | WANTED)
-
-/* Rows: from, columns: to, both in the order of enum lastack_state.
- * `B`: a run of the whole set must have gone along it. `L`: right, but hard to meet. */
-static const uint8_t table[LASTACK_STATE_CNT][LASTACK_STATE_CNT] = {
-    /*                 CLO LIS SSE SRC EST FW1 FW2 CWA CLG LAC TWA */
-    [LASTACK_CLOSED] = {0, B, B, 0, 0, 0, 0, 0, 0, 0, 0},
-    [LASTACK_LISTEN] = {B, 0, 0, B, L, 0, 0, 0, 0, 0, 0}, /* EST: by a SYN cookie's ACK */
-    [LASTACK_SYN_SENT] = {B, 0, 0, B, B, 0, 0, 0, 0, 0, 0},
-    [LASTACK_SYN_RCVD] = {B, L, 0, 0, B, B, 0, L, 0, 0, 0},
-    [LASTACK_ESTABLISHED] = {B, 0, 0, 0, 0, B, 0, B, 0, 0, 0},
-    [LASTACK_FIN_WAIT_1] = {B, 0, 0, 0, 0, 0, B, 0, B, 0, B},
-    [LASTACK_FIN_WAIT_2] = {B, 0, 0, 0, 0, 0, 0, 0, 0, 0, B},
-    [LASTACK_CLOSE_WAIT] = {B, 0, 0, 0, 0, 0, 0, 0, 0, B, 0},
-    [LASTACK_CLOSING] = {B, 0, 0, 0, 0, 0, 0, 0, 0, 0, B},
-    [LASTACK_LAST_ACK] = {B, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0},
-    [LASTACK_TIME_WAIT] = {B, 0, 0, B, 0, 0, 0, 0, 0, 0, 0}, /* SRC: reuse by a new SYN */
-};
-
-bool edge_legal(enum lastack_state from, enum lastack_state to)
-{
-    return table[from][to] & LEGAL;
-}
-
-bool edge_wanted(enum lastack_state from, enum lastack_state to)
-{
-    return table[from][to] & WANTED;
-}
 
 static bool is_release(uint8_t cause)
 {
@@ -109,6 +77,10 @@ static uint32_t retry_limit(const struct world *w, const struct conn *c)
     uint32_t limit = config->retry_max;
     if (c->state == LASTACK_SYN_SENT)
         limit = config->syn_retry_max;
+    else if (c->una == c->iss && config->syn_ack_retry_max < config->syn_retry_max)
+        limit = config->syn_ack_retry_max;
+    else if (c->una == c->iss)
+        limit = config->syn_retry_max; /* the limit of a SYN, even if a FIN is queued behind it */
     else if (c->state == LASTACK_SYN_RCVD)
         limit = config->syn_ack_retry_max;
     else if (!conn_held(c) && limit > 3)
@@ -124,8 +96,10 @@ static void explain_retry_limit(struct world *w, struct conn *c, const char *whe
                "%s: given up although the other end is in this very stack", where);
         return;
     }
-    ORACLE(w, c->tries >= retry_limit(w, c), "%s: given up after %u transmissions, limit %u", where,
-           c->tries, retry_limit(w, c));
+    bool syn = c->state <= LASTACK_SYN_RCVD || c->una == c->iss;
+    uint32_t tries = syn ? c->syn_tries : c->tries;
+    ORACLE(w, tries >= retry_limit(w, c), "%s: given up after %u transmissions, limit %u", where,
+           tries, retry_limit(w, c));
 }
 
 static void explain_timers(struct world *w, struct conn *c, const struct lastack_record *r,
@@ -200,7 +174,8 @@ static void explain_death(struct world *w, struct conn *c, const struct lastack_
              r->cause == LASTACK_CAUSE_FIN)
         ORACLE(w, c->state == LASTACK_LAST_ACK, "%s: an ACK ends only LAST-ACK", where);
     else if (is_shutdown(r->cause))
-        ORACLE(w, c->state <= LASTACK_SYN_RCVD, "%s: shutdown is not a reset", where);
+        ORACLE(w, c->state <= LASTACK_SYN_RCVD || (!c->sock && r->cause != LASTACK_CAUSE_SHUT_WR),
+               "%s: shutdown is not a reset", where); /* but a listener's is, for its queue */
 }
 
 void edge_explain(struct world *w, struct conn *c, const struct lastack_record *r)

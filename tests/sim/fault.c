@@ -158,27 +158,30 @@ static void frame_bend(struct world *w, struct lastack_frame *frame)
     frame->len = (uint32_t)made_len;
 }
 
-size_t fault_tx(struct world *w, lastack *stack, struct lastack_frame *frames, size_t max)
+size_t fault_tx(struct world *w, struct host *host, struct lastack_frame *frames, size_t max)
 {
+    host->told_ns = w->now;
     bool frame_fault = w->fault >= FAULT_FRAME_FIN && w->fault <= FAULT_FRAME_CHECKSUM;
-    size_t cnt = lastack_tx(stack, frames, frame_fault ? 1 : max, w->now);
+    size_t cnt = lastack_tx(host->stack, frames, frame_fault ? 1 : max, w->now);
     if (frame_fault && cnt)
         frame_bend(w, &frames[0]);
     return cnt;
 }
 
-void fault_rx(struct world *w, lastack *stack, struct lastack_frame *frames, size_t cnt)
+void fault_rx(struct world *w, struct host *host, struct lastack_frame *frames, size_t cnt)
 {
     if (w->fault == FAULT_RX_LOST && w->phase != PHASE_CHAOS && strikes(w, FAULT_RX_LOST, 1))
         return;
-    lastack_rx(stack, frames, cnt, w->now);
+    host->told_ns = w->now;
+    lastack_rx(host->stack, frames, cnt, w->now);
 }
 
-void fault_tick(struct world *w, lastack *stack)
+void fault_tick(struct world *w, struct host *host)
 {
     if (w->phase != PHASE_CHAOS && strikes(w, FAULT_TICK_LOST, 1))
         return;
-    lastack_tick(stack, w->now);
+    host->told_ns = w->now;
+    lastack_tick(host->stack, w->now);
 }
 
 uint64_t fault_deadline(struct world *w, lastack *stack)

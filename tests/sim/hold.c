@@ -198,14 +198,9 @@ int call_dup3(struct world *w, struct proc *p, int fd, int new_fd)
         return result;
     }
     ORACLE(w, result == new_fd, "dup3(%d, %d) says %d", fd, new_fd, result);
-    if (old == s) {
-        release_model(s, p, new_fd);
-        s->refs++;
-    } else {
-        s->refs++;
-        if (old)
-            release_model(old, p, new_fd);
-    }
+    s->refs++; /* the new one is there before the old one goes */
+    if (old)
+        release_model(old, p, new_fd);
     p->fds[new_fd] = p->fds[fd];
     p->fds[new_fd].cloexec = cloexec;
     p->fds[new_fd].origin = LASTACK_ORIGIN_DUP;
@@ -279,6 +274,8 @@ struct proc *call_fork(struct world *w, struct proc *p)
     }
     call_done(w, p, "fork", (int)pid, 0);
     conn_records(w, p->host);
+    if (child->epoll_fd >= 0) /* to share it would be to share its events */
+        call_close(w, child, child->epoll_fd);
     actor_wake_proc(w, child, 0);
     return child;
 }

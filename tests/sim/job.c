@@ -158,6 +158,8 @@ static uint8_t draw_style(struct world *w)
 {
     static const uint8_t styles[] = {STYLE_POLITE, STYLE_POLITE, STYLE_POLITE, STYLE_ECHO,
                                      STYLE_CHAOS,  STYLE_CHAOS,  STYLE_CLOSER};
+    if (w->phase != PHASE_CHAOS)
+        return STYLE_POLITE;
     if (rng_chance(&w->actor, w->plan.hold_ppm))
         return rng_chance(&w->actor, 50 * PERCENT) ? STYLE_HOLD : STYLE_DEAF;
     return styles[rng_below(&w->actor, sizeof styles)];
@@ -186,7 +188,8 @@ static void serve(struct world *w, struct proc *p, int fd)
             call_close(w, p, fd);
         else
             p->fds[fd].style = STYLE_CLOSER; /* the classic bug: forgotten for a long time */
-    } else if (p->serve == SERVE_PASS && call_message_put(w, p, fd)) {
+    } else if (p->serve == SERVE_PASS && w->phase == PHASE_CHAOS &&
+               call_message_put(w, p, fd)) {
         call_close(w, p, fd);
     }
 }

@@ -167,7 +167,8 @@ static void packet_corrupt(struct world *w, struct packet *packet)
         world_fail(w, "simulator: a corrupted packet passes its own checksum");
 }
 
-static void path_fly(struct world *w, unsigned from, unsigned to, const uint8_t *data, size_t len,
+/* True: it will arrive damaged. */
+static bool path_fly(struct world *w, unsigned from, unsigned to, const uint8_t *data, size_t len,
                      bool copy)
 {
     struct path *path = &w->link.path[from][to];
@@ -192,6 +193,15 @@ static void path_fly(struct world *w, unsigned from, unsigned to, const uint8_t 
         packet_corrupt(w, packet);
     path->flying++;
     heap_push(&w->link, packet);
+    return packet->corrupt;
+}
+
+static void reset_lost(struct world *w, struct host *to, const struct packet_view *view)
+{
+    struct lastack_tuple t = view_tuple(view, false);
+    struct conn *c = conn_find(w, to, &t);
+    if (c && view->is_tcp && (view->flags & F_RST))
+        c->rst_lost = true;
 }
 
 void link_inject(struct world *w, unsigned to, const uint8_t *data, size_t len)
@@ -246,11 +256,13 @@ void link_send(struct world *w, struct host *from, const struct lastack_frame *f
     if (path->down || path->flying >= path->plan.queue_max ||
         rng_chance(&w->net, path->plan.loss_ppm)) {
         STORY(w, "      (lost)");
+        reset_lost(w, to, &view);
         if (w->phase == PHASE_CHAOS && view.is_tcp && rng_chance(&w->net, w->plan.icmp_ppm))
             stranger_icmp(w, from, data, len, false);
         return;
     }
-    path_fly(w, from->index, to->index, data, len, false);
+    if (path_fly(w, from->index, to->index, data, len, false))
+        reset_lost(w, to, &view);
     if (rng_chance(&w->net, path->plan.duplicate_ppm))
         path_fly(w, from->index, to->index, data, len, true);
 }

@@ -142,6 +142,8 @@ static void draw_programs(struct plan *plan, struct rng *r)
     plan->icmp_ppm = PICK(r, 0, 0, 10, 100) * PERCENT;
     plan->backlog_max = PICK(r, 1, 2, 8, 128);
     plan->gap_us = PICK(r, 100, 1000, 10000, 100000);
+    if (plan->gap_us < plan->chaos_ns / US / 200) /* a program takes so many steps at most */
+        plan->gap_us = (uint32_t)(plan->chaos_ns / US / 200);
     plan->lazy_tx = rng_chance(r, 10 * PERCENT);
 }
 

@@ -23,6 +23,8 @@ void call_epoll_open(struct world *w, struct proc *p)
     }
     model_sock(w, p, fd, SOCK_EPOLL, LASTACK_ORIGIN_SOCKET);
     p->epoll_fd = fd;
+    for (int i = 0; i < FD_MAX; i++)
+        p->fds[i].registered = false;
 }
 
 void call_epoll_add(struct world *w, struct proc *p, int fd)

@@ -245,12 +245,14 @@ struct conn {
 
     /* the wire, as far as this host has sent and was sent */
     bool iss_known, irs_known, fin_out;
+    bool rst_lost; /* a reset for it was lost: it may never learn that its peer is gone */
     uint32_t iss, irs;
     uint32_t una;       /* highest acknowledgment delivered */
     uint32_t out_end;   /* highest sequence end sent */
     uint64_t una_ns;    /* when `una` moved */
     uint32_t tries;     /* emissions of the first unacknowledged byte since it moved */
-    uint32_t probes;    /* emissions beyond the peer's window, or empty */
+    uint32_t syn_tries; /* emissions of the SYN */
+    bool cookie;        /* born by a cookie's ACK: what was offered is not known */
     uint32_t in_end;    /* highest sequence end delivered */
     uint32_t ack_out;   /* highest acknowledgment sent */
     uint32_t right_out; /* right edge offered, scaled */
@@ -316,9 +318,8 @@ struct host {
     uint64_t record_cursor;
     uint32_t next_pid;
     uint64_t frames_in, frames_out, corrupt_in, stranger_in;
-    uint64_t last_packets_out;
     bool used_loopback;
-    uint64_t cookie_cnt;
+    uint64_t told_ns; /* the time that the stack knows */
 };
 
 /* ---- the link (link.c) ----------------------------------------------------- */
@@ -478,9 +479,11 @@ struct conn *conn_peer(struct world *w, const struct conn *c);
 struct conn *conn_older(struct conn *c); /* of the same host and tuple */
 void conn_bind_sock(struct world *w, struct sock *s, struct conn *c);
 
-/* edge.c: what is legal, and what must have been true for it */
+/* legal.c */
 bool edge_legal(enum lastack_state from, enum lastack_state to);
-bool edge_wanted(enum lastack_state from, enum lastack_state to);
+bool edge_wanted(enum lastack_state from, enum lastack_state to); /* a long run must meet it */
+
+/* edge.c: what must have been true for an edge, and for an error that a program gets */
 void edge_explain(struct world *w, struct conn *c, const struct lastack_record *r);
 void edge_error_explain(struct world *w, struct sock *s, int error, const char *call);
 
@@ -556,9 +559,9 @@ ssize_t fault_send(struct world *w, lastack_process *p, int fd, const void *data
 int fault_close(struct world *w, struct proc *p, int fd, bool last);
 lastack_process *fault_fork(struct world *w, lastack_process *p, uint32_t pid);
 void fault_exit(struct world *w, lastack_process *p);
-size_t fault_tx(struct world *w, lastack *stack, struct lastack_frame *frames, size_t max);
-void fault_rx(struct world *w, lastack *stack, struct lastack_frame *frames, size_t cnt);
-void fault_tick(struct world *w, lastack *stack);
+size_t fault_tx(struct world *w, struct host *host, struct lastack_frame *frames, size_t max);
+void fault_rx(struct world *w, struct host *host, struct lastack_frame *frames, size_t cnt);
+void fault_tick(struct world *w, struct host *host);
 uint64_t fault_deadline(struct world *w, lastack *stack);
 bool fault_event(struct world *w, lastack *stack, struct lastack_event *event);
 bool fault_record_next(struct world *w, lastack *stack, uint64_t *cursor,

@@ -51,7 +51,6 @@ void watch_born(struct world *w, struct conn *c)
             watch_peer_syn(c, v);
             c->right_in = (v->flags & F_ACK ? v->ack : 0) + v->window;
         } else if (v->flags & F_ACK) { /* a cookie comes back */
-            c->host->cookie_cnt++;
             w->coverage->cookies++;
             c->iss = v->ack - 1;
             c->iss_known = true;
@@ -59,7 +58,7 @@ void watch_born(struct world *w, struct conn *c)
             c->irs = v->seq - 1;
             c->irs_known = true;
             c->in_end = view_end(v);
-            c->wscale_in = c->wscale_out = 14; /* unknown: take the widest */
+            c->cookie = true;
             c->peer_mss = 65535;
         }
     }
@@ -97,7 +96,7 @@ void watch_in(struct world *w, struct host *host, const struct packet_view *v)
         return; /* nothing in it may matter */
     if ((v->flags & F_SYN) && c->state == LASTACK_SYN_SENT)
         watch_peer_syn(c, v);
-    if (v->flags & F_ACK)
+    if ((v->flags & F_ACK) && ((v->flags & F_SYN) || c->state != LASTACK_SYN_SENT))
         watch_ack_in(w, c, v);
     if (v->flags & F_FIN)
         c->last_fin_in_ns = w->now;
@@ -132,6 +131,7 @@ static void watch_syn_out(struct world *w, struct conn *c, const struct packet_v
                "%s: not the initial sequence number that was asked for", watch_text(c->host, v));
     }
     ORACLE(w, v->seq == c->iss, "%s: SYN repeated with another sequence number", watch_text(c->host, v));
+    c->syn_tries++;
     ORACLE(w, v->payload_len == 0, "%s: data on a SYN", watch_text(c->host, v));
     ORACLE(w, v->mss > 0, "%s: SYN without MSS", watch_text(c->host, v));
     ORACLE(w, v->mss + 40u <= w->plan.mtu[c->host->index], "%s: MSS %u is more than the link takes",
@@ -152,7 +152,7 @@ static void watch_text_out(struct world *w, struct conn *c, const struct packet_
                "%s: bytes %u .. %u are not the stream's", watch_text(c->host, v), offset, offset + v->payload_len);
         ORACLE(w, v->payload_len <= c->peer_mss, "%s: %u bytes, MSS is %u", watch_text(c->host, v), v->payload_len,
                c->peer_mss);
-        ORACLE(w, v->payload_len == 1 || !c->right_in_known ||
+        ORACLE(w, v->payload_len == 1 || !c->right_in_known || c->cookie ||
                       seq_diff(v->seq + v->payload_len, c->right_in) <= 0,
                "%s: %d bytes beyond the peer's window", watch_text(c->host, v),
                seq_diff(v->seq + v->payload_len, c->right_in));
@@ -176,10 +176,14 @@ static void watch_ack_out(struct world *w, struct conn *c, const struct packet_v
            "%s: acknowledgment goes back by %d", watch_text(c->host, v), seq_diff(c->ack_out, v->ack));
     c->ack_out = v->ack;
     c->ack_out_known = true;
+    if (c->cookie)
+        return;
     unsigned shift = v->flags & F_SYN ? 0 : shift_of(c, c->wscale_out);
     uint32_t right = v->ack + (v->window << shift);
     int32_t shrink = seq_diff(c->right_out, right);
-    ORACLE(w, !c->right_out_known || shrink < (1 << shift) || c->state == LASTACK_TIME_WAIT,
+    bool rounded = v->flags & F_SYN; /* 65535 at most, and not scaled */
+    ORACLE(w, !c->right_out_known || shrink < (1 << shift) || rounded ||
+                  c->state == LASTACK_TIME_WAIT,
            "%s: the offered window shrinks by %d", watch_text(c->host, v), shrink);
     if (!c->right_out_known || shrink < 0)
         c->right_out = right;

@@ -53,6 +53,7 @@ static void host_build(struct world *w, unsigned index)
 {
     struct host *host = &w->host[index];
     *host = (struct host){.index = index, .ip4 = 0x0a000001u + index, .next_pid = 100 * (index + 1)};
+    host->told_ns = w->now;
     host->stack = lastack_create(&w->plan.config[index], w->now);
     ORACLE(w, host->stack, "lastack_create failed");
     struct lastack_interface interface = {
@@ -123,7 +124,7 @@ static void deliver(struct world *w)
                 break;
             packet = link_take(w);
         }
-        fault_rx(w, host->stack, frames, cnt);
+        fault_rx(w, host, frames, cnt);
         for (uint32_t i = 0; i < cnt; i++)
             free(taken[i]);
         conn_records(w, host);
@@ -144,7 +145,7 @@ static bool host_settle(struct world *w, struct host *host)
     conn_records(w, host);
     for (;;) {
         size_t max = w->plan.lazy_tx ? 1 : 1 + rng_below(&w->net, 16);
-        size_t cnt = fault_tx(w, host->stack, frames, max);
+        size_t cnt = fault_tx(w, host, frames, max);
         conn_records(w, host);
         ORACLE(w, cnt <= max, "tx gave %zu frames of at most %zu", cnt, max);
         if (!cnt)
@@ -230,7 +231,7 @@ static void world_moment(struct world *w)
     deliver(w);
     for (unsigned i = 0; i < w->plan.host_cnt; i++) {
         if (fault_deadline(w, w->host[i].stack) <= w->now)
-            fault_tick(w, w->host[i].stack);
+            fault_tick(w, &w->host[i]);
         conn_records(w, &w->host[i]);
     }
     run_programs(w);
@@ -265,11 +266,27 @@ static void world_until(struct world *w, uint64_t until)
 
 /* ---- phases ----------------------------------------------------------------------------------- */
 
+/* Its peer is gone and cannot tell it any more: a limit of TCP itself. Who only waits for the
+ * other's end then waits for ever. */
+static bool peer_died_silently(struct world *w, const struct conn *c)
+{
+    const struct conn *peer = conn_peer(w, c);
+    if (c->rst_lost)
+        return true;
+    return peer && peer->dead && !c->local &&
+           (peer->death_cause == LASTACK_CAUSE_RETRY_LIMIT ||
+            peer->death_cause == LASTACK_CAUSE_USER_TIMEOUT ||
+            peer->death_cause == LASTACK_CAUSE_KEEPALIVE ||
+            peer->death_cause == LASTACK_CAUSE_PROBE_LIMIT);
+}
+
 /* Does this end wait for somebody who holds the other end on purpose? */
 static bool waits_for_holder(struct world *w, const struct sock *s)
 {
     if (!s->conn)
         return false;
+    if (s->conn->state == LASTACK_FIN_WAIT_2 && peer_died_silently(w, s->conn))
+        return true;
     for (struct conn *c = conn_peer(w, s->conn); c; c = conn_older(c)) {
         if (c->dead)
             continue;
@@ -327,8 +344,10 @@ static void phase_finish(struct world *w)
         if (!s || !alive)
             break;
     }
-    ORACLE(w, !s, "liveness: pid %u still has socket %u (%s) %llu s after the network healed",
-           who->pid, s->serial, s->conn ? lastack_state_name(s->conn->state) : "no connection",
+    char text[128];
+    ORACLE(w, !s, "liveness: pid %u still has socket %u %s (%s) %llu s after the network healed",
+           who->pid, s->serial, s->conn ? tuple_text(&s->conn->tuple, text) : "",
+           s->conn ? lastack_state_name(s->conn->state) : "no connection",
            (unsigned long long)((w->now - healed) / SEC));
 }
 
