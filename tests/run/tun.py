@@ -19,6 +19,8 @@ TUN = ["--tun", DEVICE, "--address", OURS + "/24"]
 def inside_own_net():
     """Start again in a network namespace; returns only there."""
     if os.environ.get("RUN_TEST_NET") == "own":
+        # without it getaddrinfo() puts IPv6 first
+        subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
         return
     for way in (["unshare", "--net"], ["unshare", "--user", "--map-root-user", "--net"]):
         if shutil.which("unshare") and os.path.exists("/dev/net/tun") and subprocess.run(
