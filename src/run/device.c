@@ -158,16 +158,28 @@ void device_rx(struct supervisor *s)
     }
 }
 
+/* Look at all of them; keep those that go out, the rest went from the stack to itself. */
+static size_t frames_out(struct supervisor *s, struct lastack_frame *frames, size_t cnt)
+{
+    size_t kept = 0;
+
+    for (size_t i = 0; i < cnt; i++) {
+        if (s->capturing)
+            capture_frame(&s->capture, s->stack, &frames[i], CAPTURE_OUT, s->now_ns);
+        if (frames[i].interface != LASTACK_LOOPBACK)
+            frames[kept++] = frames[i];
+    }
+    return kept;
+}
+
 void device_tx(struct supervisor *s)
 {
     struct lastack_frame frames[TX_BATCH];
     size_t cnt;
 
-    do {
-        cnt = lastack_tx(s->stack, frames, TX_BATCH, s->now_ns);
-        for (size_t i = 0; i < cnt && s->capturing; i++)
-            capture_frame(&s->capture, s->stack, &frames[i], CAPTURE_OUT, s->now_ns);
+    while ((cnt = lastack_tx(s->stack, frames, TX_BATCH, s->now_ns)) > 0) {
+        cnt = frames_out(s, frames, cnt);
         if (s->tun.fd >= 0 && cnt)
             tun_write(&s->tun, frames, cnt);
-    } while (cnt == TX_BATCH);
+    }
 }

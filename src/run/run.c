@@ -54,6 +54,7 @@ static int stack_make(struct supervisor *s)
         config.descriptor_max = config.connection_max; /* one process stands for all */
     if (s->options.msl_ms)
         config.msl_ms = s->options.msl_ms;
+    config.tap_loopback = s->options.capture != NULL;
     s->stack = lastack_create(&config, s->now_ns);
     if (!s->stack)
         return -errno;
