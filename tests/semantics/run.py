@@ -62,6 +62,11 @@ def groups_of(program):
     return list(dict.fromkeys(line.split("/")[0] for line in listed.stdout.split()))
 
 
+def attached_command(lastack, program, group):
+    """A group under `lastack run`, on a stack with a name of its own."""
+    return [lastack, "run", "--name", f"semantics-{os.getpid()}", "--", program, group]
+
+
 class Tap:
     """A TAP report."""
 
@@ -155,7 +160,7 @@ def attached(program, lastack):
             tap.skip(group, reason)
             continue
         plain, complaint = execute([program, "--own-net", group])
-        trace, attached_complaint = execute([lastack, "run", "--", program, group])
+        trace, attached_complaint = execute(attached_command(lastack, program, group))
         faults = [text for text in (complaint, attached_complaint) if text]
         faults += attach_faults(group, plain, trace, listed)
         known = len(of_group(listed, group))
@@ -197,7 +202,7 @@ def propose(name, program, other, only):
     for group in only or groups_of(program if name == "differences.list" else other):
         if name == "differences.list":
             plain, _ = execute([program, "--own-net", group])
-            trace, complaint = execute([other, "run", "--", program, group])
+            trace, complaint = execute(attached_command(other, program, group))
         else:
             plain, trace, complaint = library_traces(program, other, group)
         if complaint:
