@@ -31,6 +31,20 @@ bool control_name_valid(const char *name)
     return digit_cnt < len;
 }
 
+/* Who we are outside of a user namespace, where everybody may be root: the names in /tmp must not
+ * meet. */
+static unsigned outer_uid(void)
+{
+    unsigned inside, outside, cnt, uid = (unsigned)geteuid(), found = uid;
+    FILE *map = fopen("/proc/self/uid_map", "re");
+    while (map && fscanf(map, "%u %u %u", &inside, &outside, &cnt) == 3)
+        if (uid >= inside && uid - inside < cnt)
+            found = outside + (uid - inside);
+    if (map)
+        fclose(map);
+    return found;
+}
+
 int control_dirs(char dirs[CONTROL_DIR_MAX][CONTROL_PATH_LEN])
 {
     const char *own = getenv("LASTACK_DIR"), *runtime = getenv("XDG_RUNTIME_DIR");
@@ -43,7 +57,7 @@ int control_dirs(char dirs[CONTROL_DIR_MAX][CONTROL_PATH_LEN])
         snprintf(dirs[cnt++], CONTROL_PATH_LEN, "/run/lastack");
     if (runtime && runtime[0] == '/')
         snprintf(dirs[cnt++], CONTROL_PATH_LEN, "%s/lastack", runtime);
-    snprintf(dirs[cnt++], CONTROL_PATH_LEN, "/tmp/lastack-%u", (unsigned)geteuid());
+    snprintf(dirs[cnt++], CONTROL_PATH_LEN, "/tmp/lastack-%u", outer_uid());
     return cnt;
 }
 

@@ -3,7 +3,7 @@
  * The control socket of a running stack: DIR/NAME.sock, one JSON line in, one JSON line out.
  *
  * DIR is $LASTACK_DIR if set. Else the first of these that works: /run/lastack (root only),
- * $XDG_RUNTIME_DIR/lastack, /tmp/lastack-UID. Whoever serves takes the first it can make or use;
+ * $XDG_RUNTIME_DIR/lastack, /tmp/lastack-UID (UID as it is outside of a user namespace). Whoever serves takes the first it can make or use;
  * whoever asks looks into all of them. A directory is used only if it is ours and closed to others.
  *
  *   {"do":"info"}                          {"ok":true,"info":{...}}

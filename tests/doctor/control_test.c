@@ -37,7 +37,7 @@ TEST(names)
 
 TEST(directories)
 {
-    char dirs[CONTROL_DIR_MAX][CONTROL_PATH_LEN], own[64];
+    char dirs[CONTROL_DIR_MAX][CONTROL_PATH_LEN];
     setenv("LASTACK_DIR", "/somewhere", 1);
     CHECK_EQ(control_dirs(dirs), 1);
     CHECK_STR(dirs[0], "/somewhere");
@@ -47,8 +47,7 @@ TEST(directories)
     if (geteuid() == 0)
         CHECK_STR(dirs[at++], "/run/lastack");
     CHECK_STR(dirs[at++], "/run/user/9/lastack");
-    snprintf(own, sizeof own, "/tmp/lastack-%u", (unsigned)geteuid());
-    CHECK_STR(dirs[at++], own);
+    CHECK_EQ(strncmp(dirs[at++], "/tmp/lastack-", 13), 0);
     CHECK_EQ(cnt, at);
 }
 
