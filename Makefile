@@ -21,7 +21,7 @@ install: all
 	meson install -C $(BUILD)
 
 bench: all
-	scripts/bench $(BUILD)
+	$(BUILD)/bench/bench
 
 packetdrill: all
 	@echo "upstream packetdrill takes it with --so_filename=$(CURDIR)/$(BUILD)/$(PACKETDRILL)"
