@@ -404,6 +404,18 @@ unsigned adapter_waiting(void *userdata)
     return cnt;
 }
 
+unsigned adapter_pending(void *userdata)
+{
+    struct core *core = userdata;
+    unsigned cnt = 0;
+
+    pthread_mutex_lock(&core->mutex);
+    for (const struct sent_packet *packet = core->first; packet; packet = packet->next)
+        cnt++;
+    pthread_mutex_unlock(&core->mutex);
+    return cnt;
+}
+
 const char *adapter_fault(void *userdata)
 {
     struct core *core = userdata;

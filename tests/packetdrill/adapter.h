@@ -70,6 +70,8 @@ packetdrill_interface_init(const char *flags, struct packetdrill_interface *inte
 
 /* Calls that wait inside the adapter now. */
 unsigned adapter_waiting(void *userdata);
+/* Packets that were sent and not received yet. */
+unsigned adapter_pending(void *userdata);
 /* The first promise that the stack broke whatever the script says; NULL if none. With this
  * asked for once, the adapter leaves it to the caller what to do about it; otherwise it prints
  * the fault and exits with status 1. */

@@ -252,39 +252,47 @@ static bool past_owns(const struct run *run, const struct packet_view *view)
     return false;
 }
 
-enum received { RECEIVED, RECEIVED_NOTHING, RECEIVED_BAD };
+enum received { RECEIVED, RECEIVED_FOREIGN, RECEIVED_NOTHING, RECEIVED_BAD };
 
-/* The next packet of the socket under test into scratch. */
+/* The next packet into scratch; time passes until there is one. */
+static enum received packet_take(struct run *run, struct packet_view *view, int64_t *us)
+{
+    size_t len = PACKET_MAX;
+    long long live_us = 0;
+    const char *wrong;
+    char text[300];
+
+    if (run->stack.netdev_receive(run->stack.userdata, run->scratch, &len, &live_us)) {
+        run_fail(run, "the stack cannot be asked for a packet");
+        return RECEIVED_BAD;
+    }
+    if (!len)
+        return RECEIVED_NOTHING;
+    wrong = packet_view(view, run->scratch, len);
+    if (wrong) {
+        run_fail(run, "bad outbound packet: %s", wrong);
+        return RECEIVED_BAD;
+    }
+    *us = live_us - run->start_us;
+    if (subject_owns(run, view))
+        return RECEIVED;
+    if (past_owns(run, view))
+        return RECEIVED_FOREIGN;
+    actual_text(run, text, sizeof(text), view);
+    run_fail(run, "a packet that belongs to no socket of the script:\n  %.6f %s (port %u)",
+             (double)*us / 1e6, text, view->source_port);
+    return RECEIVED_BAD;
+}
+
+/* The next packet of the socket under test. */
 static enum received packet_receive(struct run *run, struct packet_view *view, int64_t *us)
 {
-    for (;;) {
-        size_t len = PACKET_MAX;
-        long long live_us = 0;
-        const char *wrong;
+    enum received received;
 
-        if (run->stack.netdev_receive(run->stack.userdata, run->scratch, &len, &live_us)) {
-            run_fail(run, "the stack cannot be asked for a packet");
-            return RECEIVED_BAD;
-        }
-        if (!len)
-            return RECEIVED_NOTHING;
-        wrong = packet_view(view, run->scratch, len);
-        if (wrong) {
-            run_fail(run, "bad outbound packet: %s", wrong);
-            return RECEIVED_BAD;
-        }
-        *us = live_us - run->start_us;
-        if (subject_owns(run, view))
-            return RECEIVED;
-        if (!past_owns(run, view)) {
-            char text[300];
-
-            actual_text(run, text, sizeof(text), view);
-            run_fail(run, "a packet that belongs to no socket of the script:\n  %.6f %s (port %u)",
-                     (double)*us / 1e6, text, view->source_port);
-            return RECEIVED_BAD;
-        }
-    }
+    do
+        received = packet_take(run, view, us);
+    while (received == RECEIVED_FOREIGN);
+    return received;
 }
 
 static const char *options_differ(struct run *run, const struct packet_spec *packet,
@@ -435,23 +443,22 @@ bool run_packet(struct run *run, const struct packet_spec *packet)
 
 bool run_quiet(struct run *run)
 {
-    struct packet_view view;
-    int64_t us = 0;
+    while (adapter_pending(run->stack.userdata)) {
+        struct packet_view view;
+        char text[300];
+        int64_t us = 0;
 
-    switch (packet_receive(run, &view, &us)) {
-    case RECEIVED:
-        /* The wait for a packet moves time: what comes after the end is not the script's. */
-        if (us <= run->now_us) {
-            char text[300];
-
+        switch (packet_take(run, &view, &us)) {
+        case RECEIVED_FOREIGN:
+            break;
+        case RECEIVED:
             actual_text(run, text, sizeof(text), &view);
-            return run_fail(run, "a packet that the script does not expect:\n    actual: %10.6f %s",
+            return run_fail(run, "a packet came that the script does not expect:\n"
+                                 "    actual: %10.6f %s",
                             (double)us / 1e6, text);
+        default:
+            return false;
         }
-        return true;
-    case RECEIVED_NOTHING:
-        return true;
-    default:
-        return us > run->now_us;
     }
+    return true;
 }

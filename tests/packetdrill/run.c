@@ -93,7 +93,8 @@ static bool event_run(struct run *run, const struct event *event)
 
     run->event = event;
     /* A packet out is looked for at once, so that an early one is seen. */
-    if (!(event->is_packet && event->packet.outbound) && !event_wait(run, event))
+    if (!(event->is_packet && event->packet.outbound) &&
+        (!event_wait(run, event) || !run_quiet(run)))
         return false;
     ok = event->is_packet ? run_packet(run, &event->packet) : run_call(run, event, base_us);
     fault = adapter_fault(run->stack.userdata);

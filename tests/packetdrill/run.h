@@ -108,7 +108,7 @@ __attribute__((format(printf, 3, 4))) bool run_fail_at(struct run *run, unsigned
 
 /* run-packet.c */
 bool run_packet(struct run *run, const struct packet_spec *packet);
-/* Nothing may be left that belongs to a connection under test. */
+/* No packet of the socket under test may wait that no line has asked for. */
 bool run_quiet(struct run *run);
 /* Packets of this connection are none of the script's business. */
 void run_past_add(struct run *run, uint16_t local_port, uint16_t remote_port);
