@@ -8,7 +8,7 @@
 
 void call_handle(struct supervisor *s, struct call *call)
 {
-    lastack_process_act_as(s->process, (uint32_t)call->pid);
+    supervisor_act_as(s, call->pid);
     switch (call->nr) {
     case __NR_socket:
         return call_socket(s, call);

@@ -159,7 +159,7 @@ void accept_ready(struct supervisor *s, struct pair *listener)
         struct call call;
         struct pair *pair;
 
-        lastack_process_act_as(s->process, (uint32_t)held->call.pid);
+        supervisor_act_as(s, held->call.pid);
         pair = listener_take(s, listener);
         if (!pair && errno == EAGAIN)
             return;

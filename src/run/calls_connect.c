@@ -103,7 +103,7 @@ void connect_ready(struct supervisor *s, struct pair *pair, uint32_t events)
     if (!(events & (POLLOUT | POLLERR | POLLHUP)))
         return;
     if (held) {
-        lastack_process_act_as(s->process, (uint32_t)held->call.pid);
+        supervisor_act_as(s, held->call.pid);
         error = -lastack_connect(s->process, pair->fd, (struct sockaddr *)&held->address,
                                  sizeof held->address);
         if (error == EALREADY || error == EINPROGRESS)

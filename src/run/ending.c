@@ -3,7 +3,6 @@
 #include "run/ending.h"
 
 #include <errno.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
@@ -117,6 +116,7 @@ static int shutdown_connected(struct supervisor *s, struct pair *pair, int a, in
     if (how == SHUT_RD || pair->up_left == 0)
         return lastack_shutdown(s->process, pair->fd, how);
     pair->shut_wr_late = true;
+    pair->shut_pid = s->acting;
     return how == SHUT_RDWR ? lastack_shutdown(s->process, pair->fd, SHUT_RD) : 0;
 }
 
@@ -241,11 +241,12 @@ static void closing_note(struct supervisor *s, struct closing *closing, uint32_t
 }
 
 /* The count is 0: settle the closes that are still open questions. The last one that nobody shared
- * was the last; otherwise a process that held it has died. */
+ * was the last; otherwise a process that held it has died, or closed it in another way. */
 static void closings_settle(struct supervisor *s, struct pair *pair)
 {
     struct closing *last = NULL;
-    bool died = kill(pair->pid, 0) != 0 && errno == ESRCH;
+    pid_t pid;
+    int fd;
 
     list_for_each(node, &s->closings) {
         struct closing *closing = closing_of(node);
@@ -253,19 +254,22 @@ static void closings_settle(struct supervisor *s, struct pair *pair)
         if (closing->pair == pair && !closing->shared)
             last = closing;
     }
+    pid = last ? last->pid : task_exiting(pair->pid) ? pair->pid : 0;
+    fd = last ? last->fd : -1;
     list_for_each(entry, &s->closings) {
         struct closing *closing = closing_of(entry);
         uint32_t later;
 
-        if (closing->pair != pair || closing == last)
+        if (closing->pair != pair)
             continue;
         later = closing_later(s, closing);
-        closing_note(s, closing, later ? later : 1);
+        if (closing == last)
+            closing_free(closing);
+        else
+            closing_note(s, closing, later ? later : 1);
     }
-    lastack_process_act_as(s->process, last ? (uint32_t)last->pid
-                                            : died ? (uint32_t)pair->pid : 0);
-    if (last)
-        closing_note(s, last, 0);
+    supervisor_act_as(s, pid);
+    lastack_close_note(s->process, pair->fd, (uint32_t)pid, fd, 0);
 }
 
 void ending_last_close(struct supervisor *s, struct pair *pair)

@@ -36,6 +36,15 @@ uint64_t clock_now(void)
     return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 }
 
+pid_t supervisor_act_as(struct supervisor *s, pid_t pid)
+{
+    pid_t before = s->acting;
+
+    s->acting = pid;
+    lastack_process_act_as(s->process, (uint32_t)pid);
+    return before;
+}
+
 void supervisor_say(const struct supervisor *s, const char *format, ...)
 {
     va_list args;

@@ -34,8 +34,11 @@ static void up_drained(struct supervisor *s, struct pair *pair)
 {
     pair->up_blocked = false;
     if (pair->shut_wr_late && pair->up_left == 0) {
+        pid_t before = supervisor_act_as(s, pair->shut_pid);
+
         pair->shut_wr_late = false;
         lastack_shutdown(s->process, pair->fd, SHUT_WR);
+        supervisor_act_as(s, before);
     }
     if (pair->hung_up)
         ending_last_close(s, pair);
@@ -181,15 +184,17 @@ static bool down_step(struct supervisor *s, struct pair *pair, size_t *sent)
 void pump_down(struct supervisor *s, struct pair *pair)
 {
     size_t sent = 0;
+    pid_t before;
 
     if (pair->kind != PAIR_CONNECTED || pair->b < 0 || pair->b_shut_wr || pair->down_blocked ||
         pair->gone)
         return;
-    lastack_process_act_as(s->process, 0); /* nobody's call: we carry it on */
-    while (sent < PUMP_BUDGET)
-        if (!down_step(s, pair, &sent))
-            return;
-    if (!list_linked(&pair->ready))
+    before = supervisor_act_as(s, 0); /* nobody's call: we carry it on */
+    while (sent < PUMP_BUDGET && down_step(s, pair, &sent))
+        ;
+    supervisor_act_as(s, before);
+    if (sent >= PUMP_BUDGET && !pair->gone && pair->kind == PAIR_CONNECTED &&
+        !pair->down_blocked && !list_linked(&pair->ready))
         list_push_back(&s->ready, &pair->ready);
 }
 
@@ -234,6 +239,8 @@ static void pair_event(struct supervisor *s, struct pair *pair, uint32_t events)
         pair->hung_up = true;
     if (pair->kind == PAIR_CONNECTED)
         pump_up(s, pair);
+    else if (pair->kind == PAIR_FRESH && !pair->hung_up && (events & EPOLLIN))
+        pair_cut(s, pair); /* it writes without a connection: EPIPE on TCP, an error at least here */
     else if (pair->hung_up && !held_remains(s, pair))
         ending_last_close(s, pair); /* else a thread still waits in a call on it, as on Linux */
 }

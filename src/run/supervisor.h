@@ -79,6 +79,7 @@ struct pair {
     bool unread_close;     /* ... and it had not read everything: reset */
     bool connect_async;    /* CONNECTING, and nobody waits in connect(2) */
     uint32_t up_left;
+    pid_t shut_pid;        /* who asked for it */
     uint32_t fill_len;     /* bytes put into A so that it is not writable while connecting */
     uint32_t signal_cnt;   /* listener: bytes in A that say "connections wait" */
     int so_error;          /* DEAD: what SO_ERROR answers once */
@@ -145,6 +146,7 @@ struct supervisor {
     struct run_options options;
     lastack *stack;
     lastack_process *process;  /* all sockets of all programs; act_as names the real one */
+    pid_t acting;              /* whom the process stands for at this moment; 0: nobody */
     uint64_t now_ns;
     uint64_t start_ns;
 
@@ -187,6 +189,8 @@ struct supervisor {
 };
 
 uint64_t clock_now(void);
+/* The stack records calls under `pid` from now on. Returns who it was before. */
+pid_t supervisor_act_as(struct supervisor *s, pid_t pid);
 void supervisor_say(const struct supervisor *s, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 

@@ -226,6 +226,17 @@ char task_state(pid_t pid, uint32_t *threads)
     return fields[0];
 }
 
+#define PROCESS_EXITING 0x4 /* PF_EXITING among the flags of /proc/PID/stat */
+
+bool task_exiting(pid_t pid)
+{
+    char text[512], *fields;
+
+    if (!stat_fields(pid, text, &fields))
+        return true;
+    return fields[0] == 'Z' || fields[0] == 'X' || (stat_field(fields, 9) & PROCESS_EXITING);
+}
+
 uint64_t task_start_ns(pid_t pid)
 {
     char text[512], *fields;

@@ -22,6 +22,8 @@ void task_name_keep(struct supervisor *s, pid_t pid);
 void task_name(struct supervisor *s, pid_t pid, char *name, size_t size);
 /* State letter of /proc/PID/stat ('R', 'S', 'T', 'Z', ...), 0 if it is gone. */
 char task_state(pid_t pid, uint32_t *threads);
+/* It has died, or is dying and has closed everything. */
+bool task_exiting(pid_t pid);
 /* The call thread `tid` is in: number and first argument. False: none, or not to be seen. */
 bool task_syscall(pid_t tid, long *nr, uint64_t *arg);
 /* When it was started, on the monotonic clock; 0: unknown. */
