@@ -38,30 +38,70 @@ double bulk(uint32_t mtu, bool checksums, uint64_t bytes)
     return (double)(received - warm) * 8 / seconds / 1e9;
 }
 
-/* Program -> send buffer (with checksum), checksum at the receiver, receive buffer -> program,
- * over a window's worth of buffer, with a 40-byte header written and read per segment. */
+/* The least that a segment costs: built from and delivered to program memory (two copies), summed
+ * at either end, a 40-byte header written, summed, read and looked up in a table of 128 K flows,
+ * every second one answered by a header alone. No state machine, no buffers, no timers. */
+#define FLOWS (128u * 1024)
+#define HEADER_LEN 40
+
+struct ideal_wire {
+    uint8_t header[HEADER_LEN];
+    uint16_t sum;
+};
+
+static uint32_t flow_table[FLOWS];
+static uint32_t flow_key[FLOWS];
+
+static void header_write(struct ideal_wire *wire, uint32_t flow, uint32_t seq, uint16_t sum)
+{
+    memset(wire->header, 0, HEADER_LEN);
+    wire->header[0] = 0x45;
+    memcpy(wire->header + 12, &flow, sizeof flow);
+    memcpy(wire->header + 24, &seq, sizeof seq);
+    memcpy(wire->header + 36, &sum, sizeof sum);
+    uint16_t ip_sum = checksum_finish(checksum_sum(wire->header, 20));
+    memcpy(wire->header + 10, &ip_sum, sizeof ip_sum);
+    wire->sum = checksum_sum(wire->header + 20, 20);
+}
+
+static uint32_t header_read(const struct ideal_wire *wire)
+{
+    uint32_t flow, seq;
+    memcpy(&flow, wire->header + 12, sizeof flow);
+    memcpy(&seq, wire->header + 24, sizeof seq);
+    uint32_t bucket = flow * 2654435761u % FLOWS;
+    uint16_t sums = checksum_finish(checksum_sum(wire->header, 20)) + wire->sum;
+    return (flow_key[bucket] == flow) + flow_table[bucket] + seq + sums;
+}
+
 double ideal(uint32_t segment_len, bool checksums, uint64_t bytes)
 {
-    static uint8_t from[CALL_LEN], window[WINDOW_LEN + CALL_LEN], to[CALL_LEN];
-    static uint8_t header[4096][64];
+    static uint8_t from[CALL_LEN + WINDOW_LEN], window[WINDOW_LEN + CALL_LEN];
+    static uint8_t to[CALL_LEN + WINDOW_LEN];
+    static struct ideal_wire wire[256];
     uint64_t done = 0;
-    uint32_t at = 0, n = 0;
+    uint32_t at = 0, call = 0, n = 0;
     volatile uint32_t sink = 0;
     memset(from, 0x5a, sizeof from);
     double start = cpu_now();
     while (done < bytes) {
-        uint8_t *h = header[n++ % 4096];
-        memcpy(h, from, 40);
-        if (checksums) {
-            sink += checksum_copy(window + at, from, segment_len);
-            sink += checksum_sum(h, 40);
+        struct ideal_wire *w = &wire[n++ % 256];
+        uint16_t sum = 0;
+        if (checksums)
+            sum = checksum_copy(window + at, from + call, segment_len);
+        else
+            memcpy(window + at, from + call, segment_len);
+        header_write(w, 0x0a000001 + (n & 1), n, sum);
+        sink += header_read(w);
+        if (checksums)
             sink += checksum_sum(window + at, segment_len);
-        } else {
-            memcpy(window + at, from, segment_len);
+        memcpy(to + call, window + at, segment_len);
+        if (n % 2 == 0) {
+            header_write(w, 0x0a000003, n, 0);
+            sink += header_read(w);
         }
-        memcpy(to, window + at, segment_len);
-        sink += to[n % segment_len] + h[n % 40];
         at = (at + segment_len) % WINDOW_LEN;
+        call = (call + segment_len) % CALL_LEN;
         done += segment_len;
     }
     return (double)done * 8 / (cpu_now() - start) / 1e9;

@@ -85,13 +85,13 @@ static void watch_look(struct watch *watch)
 
 void epoll_news(struct socket *socket)
 {
-    list_for_each(node, &socket->watches)
-        watch_look(container_of(node, struct watch, socket_link));
+    list_for_each(node, &socket->watches) watch_look(container_of(node, struct watch, socket_link));
 }
 
 static struct watch *watch_find(const struct epoll *epoll, const struct socket *socket, int fd)
 {
-    list_for_each(node, &socket->watches) {
+    list_for_each(node, &socket->watches)
+    {
         struct watch *watch = container_of(node, struct watch, socket_link);
         if (watch->epoll == epoll && watch->fd == fd)
             return watch;

@@ -99,7 +99,8 @@ void lastack_destroy(lastack *stack)
 {
     if (stack == NULL)
         return;
-    list_for_each(node, &stack->processes) {
+    list_for_each(node, &stack->processes)
+    {
         lastack_process *p = container_of(node, lastack_process, link);
         free(p->table);
         free(p->used);
@@ -119,8 +120,8 @@ int lastack_interface_add(lastack *stack, const struct lastack_interface *interf
     return interface_add(&stack->stack.interfaces, interface);
 }
 
-int lastack_route_add(lastack *stack, const struct lastack_address *destination,
-                      uint8_t prefix_len, unsigned interface)
+int lastack_route_add(lastack *stack, const struct lastack_address *destination, uint8_t prefix_len,
+                      unsigned interface)
 {
     return route_add(&stack->stack.interfaces, destination, prefix_len, interface);
 }
@@ -141,8 +142,8 @@ void lastack_tick(lastack *stack, uint64_t now_ns)
     stack_tick(&stack->stack, now_ns);
     struct list *node;
     while ((node = list_pop_front(&stack->stack.upper_due)) != NULL)
-        linger_timer(stack, container_of(container_of(node, struct timer, link), struct lingering,
-                                         timer));
+        linger_timer(stack,
+                     container_of(container_of(node, struct timer, link), struct lingering, timer));
 }
 
 uint64_t lastack_deadline(const lastack *stack)

@@ -78,7 +78,8 @@ int lastack_listen(lastack_process *p, int fd, int backlog)
     if ((error = bind_implicitly(p->stack, s)) != 0 ||
         (error = port_may_listen(p->stack, s->binding)) != 0)
         return error;
-    struct lastack_tuple key = {.local = s->binding->address, .local_port = s->binding->port,
+    struct lastack_tuple key = {.local = s->binding->address,
+                                .local_port = s->binding->port,
                                 .remote = address_from_ip4(0)};
     struct listener *l = listener_create(tcp_of(p->stack), &key, backlog_of(backlog),
                                          &s->file.owner, &s->binding->options);
@@ -138,9 +139,9 @@ static int connect_start(lastack *stack, struct socket *s, struct lastack_tuple 
         return error;
     if (flow_find(&tcp->flows, key) != NULL)
         return -EADDRNOTAVAIL;
-    struct connection *c = tcp_call_open(tcp, key, &s->binding->options,
-                                     stack->stack.interfaces.interface[interface].mtu,
-                                     &s->file.owner);
+    struct connection *c =
+        tcp_call_open(tcp, key, &s->binding->options,
+                      stack->stack.interfaces.interface[interface].mtu, &s->file.owner);
     if (c == NULL)
         return -ENOBUFS;
     s->body = BODY_CONNECTION;
@@ -213,8 +214,9 @@ int lastack_connect(lastack_process *p, int fd, const struct sockaddr *name, soc
 
 static enum lastack_cause shutdown_cause(int how)
 {
-    return how == SHUT_RD ? LASTACK_CAUSE_SHUT_RD
-                          : how == SHUT_WR ? LASTACK_CAUSE_SHUT_WR : LASTACK_CAUSE_SHUT_RDWR;
+    return how == SHUT_RD   ? LASTACK_CAUSE_SHUT_RD
+           : how == SHUT_WR ? LASTACK_CAUSE_SHUT_WR
+                            : LASTACK_CAUSE_SHUT_RDWR;
 }
 
 static int shutdown_listener(lastack *stack, struct socket *s, int how)

@@ -25,9 +25,12 @@ int linger_start(lastack *stack, struct socket *s, struct connection *c)
     l->connection = c;
     l->socket_id = s->id;
     l->user = s->user;
+    if (!tcp_call_close(tcp, c, LASTACK_CAUSE_CLOSE, false)) {
+        pool_put(&stack->lingers, l);
+        return 0;
+    }
     timer_init(&l->timer, TIMER_LINGER);
     timer_arm(tcp->wheel, &l->timer, tcp->now + s->linger_s * 1000u + 1);
-    tcp_call_close(tcp, c, LASTACK_CAUSE_CLOSE, false);
     c->owner = &l->file.owner; /* an orphan for everybody but us */
     c->flags |= CONNECTION_LINGER_WAIT;
     return -EINPROGRESS;

@@ -36,7 +36,8 @@ static bool may_share(const struct socket *own, const struct socket *other)
 static bool port_is_free(lastack *stack, const struct binding *own,
                          const struct lastack_address *address, uint16_t port)
 {
-    list_for_each(node, bucket_of(stack, port)) {
+    list_for_each(node, bucket_of(stack, port))
+    {
         const struct binding *other = container_of(node, struct binding, bucket_link);
         if (other != own && other->port == port && overlap(address, &other->address) &&
             !may_share(own->socket, other->socket))
@@ -51,9 +52,9 @@ static bool port_is_free(lastack *stack, const struct binding *own,
 
 static bool port_is_unbound(lastack *stack, uint16_t port)
 {
-    list_for_each(node, bucket_of(stack, port))
-        if (container_of(node, struct binding, bucket_link)->port == port)
-            return false;
+    list_for_each(
+        node, bucket_of(stack, port)) if (container_of(node, struct binding, bucket_link)->port ==
+                                          port) return false;
     return true;
 }
 
@@ -90,7 +91,8 @@ int port_bind(lastack *stack, struct binding *b, const struct lastack_address *a
 
 int port_may_listen(lastack *stack, const struct binding *b)
 {
-    list_for_each(node, bucket_of(stack, b->port)) {
+    list_for_each(node, bucket_of(stack, b->port))
+    {
         const struct binding *other = container_of(node, struct binding, bucket_link);
         if (other != b && other->port == b->port && overlap(&b->address, &other->address) &&
             other->socket->body == BODY_LISTENER &&

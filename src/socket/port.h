@@ -5,7 +5,8 @@
 
 #include "socket/socket.h"
 
-void binding_init(struct binding *binding, struct socket *socket, const struct tcp_options *options);
+void binding_init(struct binding *binding, struct socket *socket,
+                  const struct tcp_options *options);
 /* Bind to address and port; port 0 takes a free one. 0, -EADDRINUSE. */
 int port_bind(lastack *stack, struct binding *binding, const struct lastack_address *address,
               uint16_t port);

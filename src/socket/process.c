@@ -9,7 +9,7 @@
 #include "socket/epoll.h"
 
 #define TABLE_LEN_MIN 64u
-#define WORD_BITS 64u
+#define WORD_BITS     64u
 
 /* ---- the table ------------------------------------------------------------ */
 
@@ -333,7 +333,9 @@ lastack_message *lastack_message_put(lastack_process *from, int fd)
         errno = file == NULL ? EBADF : ENOMEM;
         return NULL;
     }
-    *message = (lastack_message){.stack = from->stack, .file = file, .pid = from->acting_pid,
+    *message = (lastack_message){.stack = from->stack,
+                                 .file = file,
+                                 .pid = from->acting_pid,
                                  .since_ms = tcp_of(from->stack)->now};
     list_push_back(&from->stack->message_list, &message->link);
     file->refs++;

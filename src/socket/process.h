@@ -8,7 +8,7 @@
 struct descriptor {
     struct file *file; /* NULL: free */
     uint32_t since_ms;
-    uint8_t origin;    /* enum lastack_origin */
+    uint8_t origin; /* enum lastack_origin */
     bool close_on_exec;
 };
 
@@ -18,10 +18,10 @@ struct lastack_process {
     uint32_t pid, acting_pid;
     char name[16];
     struct descriptor *table;
-    uint32_t table_len;     /* a multiple of 64 */
+    uint32_t table_len; /* a multiple of 64 */
     uint32_t open_cnt;
-    uint64_t *used;         /* one bit per descriptor */
-    uint64_t *full;         /* one bit per word of used */
+    uint64_t *used; /* one bit per descriptor */
+    uint64_t *full; /* one bit per word of used */
 };
 
 struct lastack_message {

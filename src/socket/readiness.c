@@ -114,8 +114,8 @@ bool lastack_event(lastack *stack, struct lastack_event *event)
 uint64_t lastack_socket_id(lastack_process *p, int fd)
 {
     struct file *file = process_file(p, fd);
-    return file != NULL && file->kind == FILE_SOCKET
-               ? container_of(file, struct socket, file)->id : 0;
+    return file != NULL && file->kind == FILE_SOCKET ? container_of(file, struct socket, file)->id
+                                                     : 0;
 }
 
 int lastack_user_set(lastack_process *p, int fd, void *user)

@@ -13,16 +13,16 @@
 #include "wire/ip4.h"
 
 #define FRAGMENT_PACKETS 16u
-#define FRAGMENT_MS 30000u
-#define FRAGMENT_UNITS 8192u /* of 8 bytes: 64 KB */
+#define FRAGMENT_MS      30000u
+#define FRAGMENT_UNITS   8192u /* of 8 bytes: 64 KB */
 
 struct fragment_packet {
     bool used;
     struct timer timer;
-    struct ip4 ip;          /* of the first fragment to come: identity */
+    struct ip4 ip; /* of the first fragment to come: identity */
     struct stream data;
-    uint32_t total_len;     /* payload; 0: the last fragment has not come */
-    uint32_t have_len;      /* payload bytes here */
+    uint32_t total_len; /* payload; 0: the last fragment has not come */
+    uint32_t have_len;  /* payload bytes here */
     uint64_t have[FRAGMENT_UNITS / 64];
 };
 

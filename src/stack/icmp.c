@@ -10,7 +10,7 @@
 #include "wire/icmp4.h"
 
 #define ICMP_PER_SECOND 100u
-#define QUOTE_MAX 548u /* so that the whole error is at most 576 bytes (RFC 1812 4.3.2.3) */
+#define QUOTE_MAX       548u /* so that the whole error is at most 576 bytes (RFC 1812 4.3.2.3) */
 
 /* Token bucket: what we send because others sent something is bounded. */
 static bool icmp_allowed(struct stack *stack)
@@ -35,8 +35,8 @@ static void icmp_send(struct stack *stack, const struct ip4 *to, struct icmp4 ic
 {
     uint8_t header[ICMP4_HEADER_LEN] = {icmp.type, icmp.code};
     store_be32(header + 4, icmp.rest);
-    uint16_t sum = checksum_finish(checksum_join(checksum_sum(header, sizeof header),
-                                                 sizeof header, checksum_sum(payload, len)));
+    uint16_t sum = checksum_finish(checksum_join(checksum_sum(header, sizeof header), sizeof header,
+                                                 checksum_sum(payload, len)));
     memcpy(header + 2, &sum, sizeof sum);
     struct iovec iov[2] = {{header, sizeof header}, {(void *)(uintptr_t)payload, len}};
     struct ip4 ip = {

@@ -9,7 +9,7 @@
 #include "lastack.h"
 
 #define INTERFACE_MAX 16u
-#define ROUTE_MAX 64u
+#define ROUTE_MAX     64u
 
 struct interface {
     char name[16];

@@ -75,8 +75,8 @@ static uint16_t sum_range(const struct arrival *a, size_t offset, size_t len)
 
 static bool transport_sum_good(const struct arrival *a)
 {
-    uint16_t pseudo = ip_pseudo_sum(&a->ip.source, &a->ip.destination, a->ip.protocol,
-                                    (uint32_t)a->len);
+    uint16_t pseudo =
+        ip_pseudo_sum(&a->ip.source, &a->ip.destination, a->ip.protocol, (uint32_t)a->len);
     return checksum_finish(checksum_join(pseudo, 12, sum_range(a, a->offset, a->len))) == 0;
 }
 
@@ -113,10 +113,9 @@ static void refuse_protocol(struct stack *stack, struct arrival *a)
     if (a->offset == 0 || address_is_broadcast(&a->ip.destination))
         return; /* reassembled: the header is gone, nothing to quote */
     const uint8_t *packet = contiguous(stack, a, a->offset + 8);
-    uint8_t code = a->ip.protocol == IP_PROTOCOL_UDP ? ICMP4_PORT_UNREACHABLE
-                                                     : ICMP4_PROTOCOL_UNREACHABLE;
-    icmp_unreachable(stack, &a->ip, code, packet,
-                     MIN(a->iov[0].iov_len, (size_t)a->ip.total_len));
+    uint8_t code =
+        a->ip.protocol == IP_PROTOCOL_UDP ? ICMP4_PORT_UNREACHABLE : ICMP4_PROTOCOL_UNREACHABLE;
+    icmp_unreachable(stack, &a->ip, code, packet, MIN(a->iov[0].iov_len, (size_t)a->ip.total_len));
 }
 
 static void transport_arrives(struct stack *stack, struct arrival *a)

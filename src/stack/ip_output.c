@@ -31,8 +31,8 @@ static void tcp_checksum(uint8_t *tcp_header, size_t header_len, const struct ou
     memcpy(tcp_header + 16, &sum, sizeof sum);
 }
 
-bool ip_output_segment(struct stack *stack, struct outgoing *out,
-                       uint8_t *header, struct lastack_frame *frame)
+bool ip_output_segment(struct stack *stack, struct outgoing *out, uint8_t *header,
+                       struct lastack_frame *frame)
 {
     const struct interface *interface = leave_by(stack, &out->key.remote, frame);
     if (interface == NULL) {
@@ -40,8 +40,7 @@ bool ip_output_segment(struct stack *stack, struct outgoing *out,
         return false;
     }
     uint8_t *tcp_header = header + IP4_HEADER_LEN;
-    size_t header_len =
-        tcp_header_emit(tcp_header, &out->h, stack->tcp.config.option_order_linux);
+    size_t header_len = tcp_header_emit(tcp_header, &out->h, stack->tcp.config.option_order_linux);
     struct ip4 ip = {
         .source = out->key.local,
         .destination = out->key.remote,

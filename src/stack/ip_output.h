@@ -9,8 +9,8 @@ struct stack;
 struct packet;
 
 /* Make a frame of a segment, its headers in `header`. False: no route (a named drop). */
-bool ip_output_segment(struct stack *stack, struct outgoing *out,
-                       uint8_t *header, struct lastack_frame *frame);
+bool ip_output_segment(struct stack *stack, struct outgoing *out, uint8_t *header,
+                       struct lastack_frame *frame);
 /* The next fragment (or all) of a queued packet; *last: nothing of it remains. */
 bool ip_output_packet(struct stack *stack, struct packet *packet, uint8_t *header,
                       struct lastack_frame *frame, bool *last);

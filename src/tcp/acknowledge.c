@@ -18,10 +18,15 @@ void acknowledge_established(struct tcp *tcp, struct connection *c, bool syn_ret
     keepalive_rearm(tcp, c);
 }
 
+static uint32_t window_told(const struct connection *c, const struct segment *seg)
+{
+    return (uint32_t)seg->h.wnd << (seg->unscaled ? 0 : c->snd_wscale);
+}
+
 static void window_update(struct tcp *tcp, struct connection *c, const struct segment *seg,
                           bool advances)
 {
-    uint32_t wnd = (uint32_t)seg->h.wnd << c->snd_wscale;
+    uint32_t wnd = window_told(c, seg);
     /* RFC 9293 3.10.7.4; a segment that acknowledges more is newer by that alone: with the old
      * window the right edge would move past all that the peer ever offered. */
     bool newer = advances || seq_lt(c->snd_wl1, seg->h.seq) ||
@@ -152,7 +157,7 @@ static void acknowledge_duplicate(struct tcp *tcp, struct connection *c)
 void acknowledge(struct tcp *tcp, struct connection *c, const struct segment *seg)
 {
     bool newer = seq_gt(seg->h.ack, c->snd_una);
-    bool same_window = (uint32_t)seg->h.wnd << c->snd_wscale == c->snd_wnd;
+    bool same_window = window_told(c, seg) == c->snd_wnd;
     bool duplicate = seg->h.ack == c->snd_una && seg->len == 0 && same_window &&
                      !(seg->h.flags & (TCP_SYN | TCP_FIN)) && c->snd_nxt != c->snd_una;
     if (newer)

@@ -7,8 +7,8 @@
 #include "tcp/window.h"
 
 struct connection *tcp_call_open(struct tcp *tcp, const struct lastack_tuple *key,
-                             const struct tcp_options *options, uint32_t mtu,
-                             struct tcp_owner *owner)
+                                 const struct tcp_options *options, uint32_t mtu,
+                                 struct tcp_owner *owner)
 {
     struct connection *c = connection_create(tcp, key, options);
     if (c == NULL)
@@ -85,7 +85,7 @@ void tcp_call_shutdown_read(struct tcp *tcp, struct connection *c)
     connection_notify(tcp, c);
 }
 
-void tcp_call_close(struct tcp *tcp, struct connection *c, enum lastack_cause cause, bool abort)
+bool tcp_call_close(struct tcp *tcp, struct connection *c, enum lastack_cause cause, bool abort)
 {
     enum lastack_state state = connection_state(c);
     bool unread = c->receive.len > 0;
@@ -94,14 +94,16 @@ void tcp_call_close(struct tcp *tcp, struct connection *c, enum lastack_cause ca
         /* only the body was left */
     } else if (state == LASTACK_SYN_SENT) {
         connection_move(tcp, c, LASTACK_CLOSED, cause, 0);
-    } else if (unread || abort || !connection_may_orphan(tcp, c)) { /* RFC 2525 2.17, RFC 1122 4.2.2.13; SO_LINGER {on, 0} */
-        connection_reset(tcp, c, cause, 0);
+    } else if (unread || abort || !connection_may_orphan(tcp, c)) {
+        connection_reset(tcp, c, cause, 0); /* RFC 2525 2.17, RFC 1122 4.2.2.13 */
     } else {
         tcp_call_shutdown_write(tcp, c, cause);
         connection_discard(tcp, c);
         connection_orphan(tcp, c);
+        return true;
     }
     connection_settle(tcp, c);
+    return false;
 }
 
 void tcp_call_options_changed(struct tcp *tcp, struct connection *c)

@@ -10,12 +10,13 @@
 
 /* Active OPEN: a connection in SYN_SENT, `mtu` of the interface it leaves by. NULL: limits. */
 struct connection *tcp_call_open(struct tcp *tcp, const struct lastack_tuple *key,
-                             const struct tcp_options *options, uint32_t mtu,
-                             struct tcp_owner *owner);
+                                 const struct tcp_options *options, uint32_t mtu,
+                                 struct tcp_owner *owner);
 /* Bytes of send buffer free. */
 size_t tcp_call_room(const struct connection *c);
 /* SEND: queue at most `len` bytes; returns how many, 0 when the buffer is full or memory short. */
-size_t tcp_call_send(struct tcp *tcp, struct connection *c, const struct source *source, size_t len);
+size_t tcp_call_send(struct tcp *tcp, struct connection *c, const struct source *source,
+                     size_t len);
 /* Bytes written into spans of stream_room were filled. */
 void tcp_call_sent(struct tcp *tcp, struct connection *c, size_t len);
 /* RECEIVE: the first `len` queued bytes are taken by the program. */
@@ -25,8 +26,9 @@ void tcp_call_eof_read(struct tcp *tcp, struct connection *c);
 /* CLOSE in the RFC's sense: no more to send. FIN follows what is queued. */
 void tcp_call_shutdown_write(struct tcp *tcp, struct connection *c, enum lastack_cause cause);
 void tcp_call_shutdown_read(struct tcp *tcp, struct connection *c);
-/* The last reference is gone (SEMANTICS 2). The connection has no owner afterwards. */
-void tcp_call_close(struct tcp *tcp, struct connection *c, enum lastack_cause cause, bool abort);
+/* The last reference is gone (SEMANTICS 2). False: the connection too. True: it goes on as an
+ * orphan. */
+bool tcp_call_close(struct tcp *tcp, struct connection *c, enum lastack_cause cause, bool abort);
 /* Options changed: timers that depend on them. */
 void tcp_call_options_changed(struct tcp *tcp, struct connection *c);
 

@@ -10,7 +10,7 @@
 #include "base/siphash.h"
 #include "tcp/connection.h"
 
-#define FLOW_SEGMENT 1024u
+#define FLOW_SEGMENT   1024u
 #define REFERENCE_BITS 30
 
 static uint32_t reference_of(const struct flow_table *t, const struct flow *flow)
@@ -88,7 +88,8 @@ void flow_table_free(struct flow_table *t)
 
 size_t flow_table_bytes(const struct flow_table *t)
 {
-    return (size_t)t->segment_cnt * FLOW_SEGMENT * sizeof(uint32_t) + 65536 * sizeof(struct port_use);
+    return (size_t)t->segment_cnt * FLOW_SEGMENT * sizeof(uint32_t) +
+           65536 * sizeof(struct port_use);
 }
 
 struct flow *flow_find(const struct flow_table *t, const struct lastack_tuple *key)

@@ -155,8 +155,7 @@ static struct connection *promote(struct tcp *tcp, struct listener *l, const str
     return c;
 }
 
-static void promoted(struct tcp *tcp, struct listener *l, struct connection *c,
-                     struct segment *seg)
+static void promoted(struct tcp *tcp, struct listener *l, struct connection *c, struct segment *seg)
 {
     connection_hash(tcp, c);
     connection_move(tcp, c, LASTACK_ESTABLISHED, LASTACK_CAUSE_ACK, 0);
@@ -208,8 +207,8 @@ static bool acceptable(const struct half_open *half, const struct segment *seg)
 {
     uint32_t rcv_nxt = half->irs + 1, edge = rcv_nxt + window_syn(&half->listener->options);
     uint32_t len = segment_seq_len(seg);
-    return seq_lt(seg->h.seq, edge) && (len == 0 ? seq_ge(seg->h.seq, rcv_nxt)
-                                                 : seq_gt(seg->h.seq + len, rcv_nxt));
+    return seq_lt(seg->h.seq, edge) &&
+           (len == 0 ? seq_ge(seg->h.seq, rcv_nxt) : seq_gt(seg->h.seq + len, rcv_nxt));
 }
 
 void half_open_rx(struct tcp *tcp, struct half_open *half, struct segment *seg)

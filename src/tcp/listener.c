@@ -25,9 +25,8 @@ static void edge_record(struct tcp *tcp, const struct listener *l, enum lastack_
                                                           .fd = tcp->actor_fd});
 }
 
-struct listener *listener_create(struct tcp *tcp, const struct lastack_tuple *key,
-                                 uint32_t backlog, struct tcp_owner *owner,
-                                 const struct tcp_options *options)
+struct listener *listener_create(struct tcp *tcp, const struct lastack_tuple *key, uint32_t backlog,
+                                 struct tcp_owner *owner, const struct tcp_options *options)
 {
     struct listener *l = pool_get(&tcp->listeners);
     if (l == NULL)
@@ -50,7 +49,8 @@ void listener_delete(struct tcp *tcp, struct listener *l, enum lastack_cause cau
 {
     list_for_each(node, &l->half_opens)
         half_open_reset(tcp, container_of(node, struct half_open, link), cause);
-    list_for_each(node, &l->accept_queue) {
+    list_for_each(node, &l->accept_queue)
+    {
         struct connection *c = container_of(node, struct connection, queue_link);
         list_remove(&c->queue_link);
         tcp->unaccepted_cnt--;
@@ -77,7 +77,8 @@ struct listener *listener_find(struct tcp *tcp, const struct lastack_tuple *key)
     struct list *bucket = bucket_of(tcp, key->local_port);
     struct listener *best = NULL;
     uint32_t equals = 0;
-    list_for_each(node, bucket) {
+    list_for_each(node, bucket)
+    {
         struct listener *l = container_of(node, struct listener, bucket_link);
         if (!listener_matches(l, key))
             continue;
@@ -91,7 +92,8 @@ struct listener *listener_find(struct tcp *tcp, const struct lastack_tuple *key)
     if (equals < 2)
         return best;
     uint32_t skip = (uint32_t)(siphash13(tcp->flows.key, key, sizeof *key) >> 32) % equals;
-    list_for_each(node, bucket) {
+    list_for_each(node, bucket)
+    {
         struct listener *l = container_of(node, struct listener, bucket_link);
         if (listener_matches(l, key) && l->any_address == best->any_address && skip-- == 0)
             return l;

@@ -20,9 +20,8 @@ struct listener {
 };
 
 /* Start to listen at local address and port. NULL: limit. */
-struct listener *listener_create(struct tcp *tcp, const struct lastack_tuple *key,
-                                 uint32_t backlog, struct tcp_owner *owner,
-                                 const struct tcp_options *options);
+struct listener *listener_create(struct tcp *tcp, const struct lastack_tuple *key, uint32_t backlog,
+                                 struct tcp_owner *owner, const struct tcp_options *options);
 /* Stop: half-open entries are reset, connections nobody accepted too. */
 void listener_delete(struct tcp *tcp, struct listener *listener, enum lastack_cause cause);
 /* The listener for a segment: exact address before wildcard; among several of equal rank

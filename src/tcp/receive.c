@@ -113,6 +113,7 @@ static enum verdict step_syn(struct tcp *tcp, struct connection *c, struct segme
     }
     seg->h.flags &= (uint8_t)~TCP_SYN;
     seg->h.seq++;
+    seg->unscaled = true;
     acknowledge_now(tcp, c);
     return NEXT_STEP;
 }

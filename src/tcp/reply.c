@@ -36,8 +36,12 @@ bool reply_pop(struct tcp *tcp, struct outgoing *out)
 void reply_plain(struct tcp *tcp, const struct lastack_tuple *key, uint32_t seq, uint32_t ack,
                  uint8_t flags, uint16_t wnd)
 {
-    reply_push(tcp, &(struct reply){.key = *key, .seq = seq, .ack = ack, .flags = flags,
-                                    .wnd = wnd, .wscale = TCP_WSCALE_NONE});
+    reply_push(tcp, &(struct reply){.key = *key,
+                                    .seq = seq,
+                                    .ack = ack,
+                                    .flags = flags,
+                                    .wnd = wnd,
+                                    .wscale = TCP_WSCALE_NONE});
 }
 
 void reply_reset(struct tcp *tcp, const struct segment *seg)

@@ -14,6 +14,7 @@ struct segment {
     struct source payload;
     uint32_t len;             /* payload bytes */
     uint32_t mtu;             /* of the interface it came by */
+    bool unscaled;            /* it had a SYN: its window is as it says (RFC 7323 2.2) */
 };
 
 /* Sequence space it takes: payload, SYN, FIN. */

@@ -6,9 +6,9 @@
 
 #include "base/bytes.h"
 
-#define SENDS STATE_SENDS
+#define SENDS    STATE_SENDS
 #define RECEIVES STATE_RECEIVES
-#define SYNCED STATE_SYNCED
+#define SYNCED   STATE_SYNCED
 
 static const struct {
     const char *name;

@@ -166,11 +166,8 @@ void tcp_icmp(struct tcp *tcp, const struct lastack_tuple *key, uint32_t seq, in
 void tcp_drop(struct tcp *tcp, enum drop reason, const struct lastack_tuple *key, uint64_t id)
 {
     tcp->drops[reason]++;
-    struct lastack_record record = {.time_ns = tcp->now_ns,
-                                    .id = id,
-                                    .kind = LASTACK_RECORD_DROP,
-                                    .fd = -1,
-                                    .arg = reason};
+    struct lastack_record record = {
+        .time_ns = tcp->now_ns, .id = id, .kind = LASTACK_RECORD_DROP, .fd = -1, .arg = reason};
     if (key != NULL)
         record.tuple = *key;
     recorder_put(&tcp->recorder, &record);

@@ -46,13 +46,13 @@ struct tcp {
 
     struct list tx_queue; /* connections that owe something */
     struct reply_queue replies;
-    struct list events;   /* owners with something to hear */
+    struct list events; /* owners with something to hear */
     struct list orphans;
     uint32_t orphan_cnt, unaccepted_cnt;
     uint32_t cookie_until; /* tick until which cookies may come back; 0: none out */
 
     struct recorder recorder;
-    uint32_t actor_pid;   /* whose call is being served; 0: none */
+    uint32_t actor_pid; /* whose call is being served; 0: none */
     int32_t actor_fd;
     uint64_t drops[DROP_CNT];
     uint64_t retransmitted;

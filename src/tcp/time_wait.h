@@ -11,7 +11,7 @@ struct segment;
 
 /* All last equally long, so a FIFO orders them by expiry: no timer of their own. */
 struct time_wait {
-    struct flow flow; /* spare: last window offered, as on the wire */
+    struct flow flow;    /* spare: last window offered, as on the wire */
     uint32_t prev, next; /* pool indices */
     uint32_t expiry;     /* tick */
     uint32_t snd_nxt, rcv_nxt;

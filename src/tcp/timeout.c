@@ -6,7 +6,7 @@
 #include "tcp/tcp.h"
 #include "tcp/transmit.h"
 
-#define NS_PER_MS 1000000u
+#define NS_PER_MS        1000000u
 #define ORPHAN_RETRY_MAX 8
 
 /* Never early: the part of the current millisecond that has passed counts as one more. */

@@ -19,7 +19,8 @@ bool transmit_pending(const struct connection *c)
     return !connection_has(c, CONNECTION_FIN_ACKED) && seq_lt(c->snd_nxt, end);
 }
 
-static void fill(struct tcp *tcp, struct connection *c, struct outgoing *out, uint32_t seq, uint8_t flags)
+static void fill(struct tcp *tcp, struct connection *c, struct outgoing *out, uint32_t seq,
+                 uint8_t flags)
 {
     out->key = c->flow.key;
     out->connection_id = c->id;
