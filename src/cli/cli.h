@@ -33,7 +33,8 @@ extern const char cli_version[];
 #define STACK_MAX 64
 
 /* Facts of the stacks that were asked. */
-struct catch {
+struct catch
+{
     struct facts_list list;
     char names[STACK_MAX][CONTROL_NAME_LEN];
     int stack_cnt;

@@ -14,7 +14,7 @@
 #include "doctor/words.h"
 
 #define WATCH_MS 3000 /* how long the connection is watched after it was told to end */
-#define LOOK_MS 50
+#define LOOK_MS  50
 
 enum { KEY_HOW = 256, KEY_STACK, KEY_FORCE };
 
@@ -59,7 +59,8 @@ static error_t take_option(int key, char *arg, struct argp_state *state)
 static const struct argp_option options[] = {
     {"how", KEY_HOW, "HOW", 0,
      "wr: send what is queued, then FIN; rdwr: the same, and read no more; rst: reset. Without it: "
-     "the politest that ends it", 0},
+     "the politest that ends it",
+     0},
     {"force", 'f', NULL, 0, "Even if it is half-closed on purpose and data still moves", 0},
     {"dry-run", 'n', NULL, 0, "Say what would be done", 0},
     {"stack", KEY_STACK, "NAME", 0, "The stack it lives in, if several run (or say NAME/ID)", 0},
@@ -70,7 +71,8 @@ static const char doc[] =
     "End connections now, whatever references processes hold. The descriptors of those processes "
     "stay open: the program still has to be mended (lastack why ID says how).\n"
     "\v"
-    "The politest way is a FIN where one can still be sent (CLOSE-WAIT: wr; ESTAB: rdwr) and a reset "
+    "The politest way is a FIN where one can still be sent (CLOSE-WAIT: wr; ESTAB: rdwr) and a "
+    "reset "
     "where our FIN is out already (FIN-WAIT-1, FIN-WAIT-2, CLOSING, LAST-ACK) or nothing can leave "
     "(closed window).\n"
     "\n"
@@ -91,7 +93,8 @@ static const char *call_words(int how)
     case SHUT_WR:
         return "send what is queued, then a FIN (shutdown(SHUT_WR) in the name of its owners)";
     case SHUT_RDWR:
-        return "send what is queued, then a FIN, and read no more (shutdown(SHUT_RDWR) in the name of "
+        return "send what is queued, then a FIN, and read no more (shutdown(SHUT_RDWR) in the name "
+               "of "
                "its owners)";
     default:
         return "reset it (RST); what is queued is lost";
@@ -166,7 +169,8 @@ static const char *wait_words(enum lastack_state state)
     case LASTACK_CLOSING:
         return "our FIN waits for the peer's acknowledgment";
     case LASTACK_FIN_WAIT_2:
-        return "our FIN is acknowledged; the peer has still to close its half (--how rst would not wait)";
+        return "our FIN is acknowledged; the peer has still to close its half (--how rst would not "
+               "wait)";
     default:
         return NULL;
     }
@@ -215,7 +219,8 @@ static const char *refusal(const struct end_options *o, const struct catch *catc
     if (f->state == LASTACK_CLOSED)
         return "has no connection any more; only its program can close the descriptor";
     if (!o->force && is_healthy_half_close(catch, f))
-        return "is half-closed on purpose and data still moves: nothing was done. With --force it is "
+        return "is half-closed on purpose and data still moves: nothing was done. With --force it "
+               "is "
                "ended all the same";
     return NULL;
 }

@@ -30,8 +30,8 @@ void screen_init(struct screen *screen, FILE *file)
 void screen_put(const struct screen *screen, enum style style, const char *text)
 {
     static const char *const codes[] = {
-        [STYLE_PLAIN] = "",       [STYLE_BOLD] = "\033[1m",   [STYLE_DIM] = "\033[2m",
-        [STYLE_RED] = "\033[31m", [STYLE_YELLOW] = "\033[33m", [STYLE_GREEN] = "\033[32m",
+        [STYLE_PLAIN] = "",        [STYLE_BOLD] = "\033[1m",    [STYLE_DIM] = "\033[2m",
+        [STYLE_RED] = "\033[31m",  [STYLE_YELLOW] = "\033[33m", [STYLE_GREEN] = "\033[32m",
         [STYLE_CYAN] = "\033[36m",
     };
     if (screen->colour && style != STYLE_PLAIN)

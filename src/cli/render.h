@@ -36,9 +36,9 @@ enum style state_style(enum lastack_state state);
 struct table {
     unsigned column_cnt;
     const char *const *heads;
-    const bool *right;    /* columns that are flushed right */
-    struct text *cells;   /* row by row */
-    enum style *styles;   /* of each row's first cell */
+    const bool *right;  /* columns that are flushed right */
+    struct text *cells; /* row by row */
+    enum style *styles; /* of each row's first cell */
     unsigned row_cnt, row_cap;
     bool failed;
 };

@@ -11,10 +11,10 @@
 #include "doctor/words.h"
 
 #define STATE_BIT(state) (1u << (state))
-#define STATES_ALL ((1u << LASTACK_STATE_CNT) - 1)
+#define STATES_ALL       ((1u << LASTACK_STATE_CNT) - 1)
 /* As ss without options: no listeners, nothing half-open, nothing that only waits out its time. */
-#define STATES_CONNECTED \
-    (STATES_ALL & ~(STATE_BIT(LASTACK_CLOSED) | STATE_BIT(LASTACK_LISTEN) | \
+#define STATES_CONNECTED                                                                           \
+    (STATES_ALL & ~(STATE_BIT(LASTACK_CLOSED) | STATE_BIT(LASTACK_LISTEN) |                        \
                     STATE_BIT(LASTACK_SYN_RCVD) | STATE_BIT(LASTACK_TIME_WAIT)))
 
 enum { KEY_STATE = 256, KEY_PORT, KEY_STACK, KEY_JSON, KEY_FACTS };
@@ -22,7 +22,7 @@ enum { KEY_STATE = 256, KEY_PORT, KEY_STACK, KEY_JSON, KEY_FACTS };
 struct ss_options {
     unsigned states; /* bits; 0: not said */
     bool all, listening, holders, json, no_head;
-    int port;        /* -1: any */
+    int port; /* -1: any */
     const char *stack, *file;
 };
 
@@ -55,8 +55,10 @@ static void take_states(struct ss_options *o, char *words, struct argp_state *st
     for (char *save, *word = strtok_r(words, ",", &save); word; word = strtok_r(NULL, ",", &save)) {
         unsigned states = states_parse(word);
         if (!states)
-            argp_error(state, "there is no state \"%s\"; those of ss are known: estab, close-wait, "
-                              "fin-wait-2, last-ack, time-wait, listen, ...", word);
+            argp_error(state,
+                       "there is no state \"%s\"; those of ss are known: estab, close-wait, "
+                       "fin-wait-2, last-ack, time-wait, listen, ...",
+                       word);
         o->states |= states;
     }
 }
@@ -117,14 +119,16 @@ static const struct argp_option options[] = {
     {"no-header", 'H', NULL, 0, "No line of headings", 0},
     {"tcp", 't', NULL, 0, "Accepted: there is only TCP", 0},
     {"numeric", 'n', NULL, 0, "Accepted: names are never looked up", 0},
-    {"facts", KEY_FACTS, "FILE", 0, "Show recorded facts (from --json) instead of a running stack", 0},
+    {"facts", KEY_FACTS, "FILE", 0, "Show recorded facts (from --json) instead of a running stack",
+     0},
     {0},
 };
 
 static const char doc[] =
     "List the connections of running stacks.\n"
     "\v"
-    "Recv-Q is what no program has read, Send-Q what the peer has not acknowledged; for a listener, "
+    "Recv-Q is what no program has read, Send-Q what the peer has not acknowledged; for a "
+    "listener, "
     "what waits for accept and its backlog. Age is the time in this state. ID is for "
     "\"lastack why\" and \"lastack end\".\n"
     "\n"
@@ -222,8 +226,8 @@ static void print_json(struct facts **wanted, uint32_t cnt)
 static bool print_table(const struct ss_options *o, const struct catch *catch,
                         struct facts **wanted, uint32_t cnt)
 {
-    static const char *const heads[] = {"State", "Recv-Q", "Send-Q", "Local", "Peer", "ID", "Age",
-                                        "Holders"};
+    static const char *const heads[] = {"State", "Recv-Q", "Send-Q", "Local",
+                                        "Peer",  "ID",     "Age",    "Holders"};
     static const bool right[] = {false, true, true, false, false, true, true, false};
     struct table table;
     struct screen screen;

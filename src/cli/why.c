@@ -61,11 +61,13 @@ static const struct argp_option options[] = {
 };
 
 static const char doc[] =
-    "Say why connections do not end: what happened, who holds them, which call is missing, and what "
+    "Say why connections do not end: what happened, who holds them, which call is missing, and "
+    "what "
     "to change. Without ID: all connections for which something is to be said, worst first, those "
     "that are alike together.\n"
     "\v"
-    "A finding is \"certain\" if it follows from the facts, \"inferred\" if something that cannot be "
+    "A finding is \"certain\" if it follows from the facts, \"inferred\" if something that cannot "
+    "be "
     "seen could explain it otherwise. Age alone never makes a finding.\n"
     "\n"
     "Examples:\n"
@@ -218,9 +220,9 @@ static void put_summary(const struct screen *screen, const struct catch *catch,
         else
             hidden += cnt;
     }
-    if (count_records(findings, SEVERITY_PROBLEM) + count_records(findings, SEVERITY_ATTENTION) == 0)
-        fprintf(screen->file, "Nothing is wrong (looked at: %u).\n",
-                catch->list.cnt);
+    if (count_records(findings, SEVERITY_PROBLEM) + count_records(findings, SEVERITY_ATTENTION) ==
+        0)
+        fprintf(screen->file, "Nothing is wrong (looked at: %u).\n", catch->list.cnt);
     if (hidden)
         fprintf(screen->file, "%u more that need nothing: lastack why --all shows them.\n", hidden);
 }

@@ -140,21 +140,17 @@ static const struct {
     size_t offset;
     bool wide; /* uint64_t, else uint32_t */
 } usage_members[] = {
-#define USAGE(name, wide) {#name, offsetof(struct lastack_usage, name), wide}
-    USAGE(connections, false),
-    USAGE(half_open, false),
-    USAGE(time_wait, false),
-    USAGE(listeners, false),
-    USAGE(orphans, false),
-    USAGE(sockets, false),
-    USAGE(processes, false),
-    USAGE(unaccepted, false),
-    USAGE(buffer_bytes, true),
-    USAGE(memory_bytes, true),
-    USAGE(packets_in, true),
-    USAGE(packets_out, true),
-    USAGE(packets_dropped, true),
-    USAGE(segments_retransmitted, true),
+#define USAGE(name, wide)                                                                          \
+    {                                                                                              \
+#name, offsetof(struct lastack_usage, name), wide                                          \
+    }
+    USAGE(connections, false),    USAGE(half_open, false),
+    USAGE(time_wait, false),      USAGE(listeners, false),
+    USAGE(orphans, false),        USAGE(sockets, false),
+    USAGE(processes, false),      USAGE(unaccepted, false),
+    USAGE(buffer_bytes, true),    USAGE(memory_bytes, true),
+    USAGE(packets_in, true),      USAGE(packets_out, true),
+    USAGE(packets_dropped, true), USAGE(segments_retransmitted, true),
 #undef USAGE
 };
 

@@ -3,8 +3,9 @@
  * The control socket of a running stack: DIR/NAME.sock, one JSON line in, one JSON line out.
  *
  * DIR is $LASTACK_DIR if set. Else the first of these that works: /run/lastack (root only),
- * $XDG_RUNTIME_DIR/lastack, /tmp/lastack-UID (UID as it is outside of a user namespace). Whoever serves takes the first it can make or use;
- * whoever asks looks into all of them. A directory is used only if it is ours and closed to others.
+ * $XDG_RUNTIME_DIR/lastack, /tmp/lastack-UID (UID as it is outside of a user namespace). Whoever
+ * serves takes the first it can make or use; whoever asks looks into all of them. A directory is
+ * used only if it is ours and closed to others.
  *
  *   {"do":"info"}                          {"ok":true,"info":{...}}
  *   {"do":"facts"}                         {"ok":true,"facts":[...]}     facts.h
@@ -24,8 +25,8 @@
 
 #define CONTROL_PATH_LEN 108 /* as sun_path */
 #define CONTROL_NAME_LEN 32  /* with its NUL */
-#define CONTROL_DIR_MAX 3
-#define CONTROL_WHY_LEN 512
+#define CONTROL_DIR_MAX  3
+#define CONTROL_WHY_LEN  512
 
 /* ---- names and places ---- */
 
@@ -47,8 +48,8 @@ struct control_request {
 
 struct control_info {
     char name[CONTROL_NAME_LEN];
-    uint32_t pid;                 /* of the supervisor */
-    char program[128];            /* what it runs */
+    uint32_t pid;      /* of the supervisor */
+    char program[128]; /* what it runs */
     char version[16];
     uint64_t uptime_us;
     char address[LASTACK_ADDRESS_TEXT]; /* of its interface; "" if loopback only */
@@ -70,7 +71,8 @@ void control_reply_facts(struct text *out, const struct facts_list *list);
 void control_reply_done(struct text *out);
 /* `error` is a positive errno value. */
 void control_reply_error(struct text *out, int error, const char *sentence);
-/* Error of a request that control_request_parse refused, or a result of lastack_end (0 or -errno). */
+/* Error of a request that control_request_parse refused, or a result of lastack_end (0 or -errno).
+ */
 void control_reply_end(struct text *out, uint64_t id, int result);
 
 /* ---- serving: for an event loop; every descriptor is non-blocking and close-on-exec ---- */

@@ -56,9 +56,8 @@ static int dir_make(const char *dir, char why[CONTROL_WHY_LEN])
 static bool is_alive(const struct sockaddr_un *address)
 {
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    bool alive = fd >= 0 &&
-                 (connect(fd, (const struct sockaddr *)address, sizeof *address) == 0 ||
-                  errno == EAGAIN);
+    bool alive = fd >= 0 && (connect(fd, (const struct sockaddr *)address, sizeof *address) == 0 ||
+                             errno == EAGAIN);
     if (fd >= 0)
         close(fd);
     return alive;
@@ -91,7 +90,8 @@ static int listen_in(const char *dir, const char *name, char path[CONTROL_PATH_L
     if (result < 0)
         return result;
     if (!control_address(&address, dir, name)) {
-        snprintf(why, CONTROL_WHY_LEN, "%s/%s.sock is too long for the name of a socket", dir, name);
+        snprintf(why, CONTROL_WHY_LEN, "%s/%s.sock is too long for the name of a socket", dir,
+                 name);
         return -ENAMETOOLONG;
     }
     int lock = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -122,8 +122,9 @@ int control_listen(const char *name, char path[CONTROL_PATH_LEN], char why[CONTR
     int result = -EINVAL;
     why[0] = 0;
     if (!control_name_valid(name)) {
-        snprintf(why, CONTROL_WHY_LEN,
-                 "a stack's name has 1 to 31 letters, digits, '.', '_' or '-', and not only digits");
+        snprintf(
+            why, CONTROL_WHY_LEN,
+            "a stack's name has 1 to 31 letters, digits, '.', '_' or '-', and not only digits");
         return -EINVAL;
     }
     int cnt = control_dirs(dirs);

@@ -16,11 +16,11 @@
 
 #include "lastack.h"
 
-#define FACT_UNKNOWN UINT64_MAX       /* of every uint64_t below */
-#define FACT_NEVER (UINT64_MAX - 1)   /* of ages and deadlines: has not happened, does not run */
-#define FACT_NO_PID 0u                /* unknown process */
-#define FACT_NO_FD (-1)               /* unknown descriptor, or none */
-#define FACT_PROGRAM_LEN 32           /* bytes of a program's name with its NUL; may hold any byte */
+#define FACT_UNKNOWN     UINT64_MAX       /* of every uint64_t below */
+#define FACT_NEVER       (UINT64_MAX - 1) /* of ages and deadlines: not happened, not running */
+#define FACT_NO_PID      0u               /* unknown process */
+#define FACT_NO_FD       (-1)             /* unknown descriptor, or none */
+#define FACT_PROGRAM_LEN 32 /* bytes of a program's name with its NUL; may hold any byte */
 
 static inline bool fact_known(uint64_t v)
 {
@@ -56,9 +56,9 @@ enum fact_origin {
 /* What its process is doing at this moment. */
 enum fact_doing {
     FACT_DOING_UNKNOWN,
-    FACT_DOING_RUNNING,    /* on a CPU or ready to be */
+    FACT_DOING_RUNNING, /* on a CPU or ready to be */
     FACT_DOING_ACCEPT,
-    FACT_DOING_RECV,       /* read, recv, recvmsg, ... */
+    FACT_DOING_RECV, /* read, recv, recvmsg, ... */
     FACT_DOING_SEND,
     FACT_DOING_CONNECT,
     FACT_DOING_POLL,       /* poll, select, epoll_wait */
@@ -78,14 +78,14 @@ struct fact_holder {
     int32_t fd;                     /* FACT_NO_FD: it is no descriptor */
     char program[FACT_PROGRAM_LEN]; /* "": unknown. Raw bytes: escape before showing */
     enum fact_origin origin;
-    uint64_t since_us;              /* age of the reference */
+    uint64_t since_us; /* age of the reference */
     fact_bool close_on_exec;
     enum fact_doing doing;
-    uint64_t doing_id;              /* of ACCEPT, RECV, SEND, CONNECT: the id of the socket it waits
-                                       on (facts.id, or FACT_UNKNOWN) */
-    char doing_text[24];            /* name of the call, "" if not known */
-    uint32_t threads;               /* of its process; 0: unknown */
-    fact_bool watching;             /* would be told (poll, epoll, blocked call) if it got readable */
+    uint64_t doing_id;   /* of ACCEPT, RECV, SEND, CONNECT: the id of the socket it waits
+                            on (facts.id, or FACT_UNKNOWN) */
+    char doing_text[24]; /* name of the call, "" if not known */
+    uint32_t threads;    /* of its process; 0: unknown */
+    fact_bool watching;  /* would be told (poll, epoll, blocked call) if it got readable */
 };
 
 /* A call by a program that concerns the end of the connection. */
@@ -104,30 +104,30 @@ enum fact_call_kind {
 };
 
 struct fact_call {
-    enum fact_call_kind kind;       /* NONE: unknown or has not happened */
+    enum fact_call_kind kind; /* NONE: unknown or has not happened */
     uint64_t age_us;
     uint32_t pid;
     char program[FACT_PROGRAM_LEN];
     int32_t fd;
-    uint64_t left;                  /* closes: references that stayed */
+    uint64_t left; /* closes: references that stayed */
 };
 
 #define FACT_CLOSE_MAX 8 /* the newest closes that are kept */
 
 struct facts {
     /* who */
-    uint64_t id;                /* within its stack; 0: half-open and time-wait entries */
-    uint64_t socket_id;         /* what holders hold; 0: no socket */
-    char stack[32];             /* name of the stack it lives in */
+    uint64_t id;        /* within its stack; 0: half-open and time-wait entries */
+    uint64_t socket_id; /* what holders hold; 0: no socket */
+    char stack[32];     /* name of the stack it lives in */
     struct lastack_tuple tuple;
-    enum lastack_state state;   /* LISTEN: a listener; CLOSED: a socket without connection */
-    fact_bool passive;          /* came in through a listener */
-    uint64_t peer_id;           /* the other end in the same stack; 0: not here */
+    enum lastack_state state; /* LISTEN: a listener; CLOSED: a socket without connection */
+    fact_bool passive;        /* came in through a listener */
+    uint64_t peer_id;         /* the other end in the same stack; 0: not here */
 
     /* whose */
-    fact_bool unaccepted;       /* in a listener's queue */
-    uint64_t listener_id;       /* of an unaccepted one; 0: none or unknown */
-    fact_bool orphan;           /* no descriptor any more; the stack finishes the protocol */
+    fact_bool unaccepted; /* in a listener's queue */
+    uint64_t listener_id; /* of an unaccepted one; 0: none or unknown */
+    fact_bool orphan;     /* no descriptor any more; the stack finishes the protocol */
     uint64_t references;
     struct fact_holder *holders; /* owned by the list; holder_cnt of them */
     uint32_t holder_cnt;
@@ -143,12 +143,12 @@ struct facts {
     /* closes of its descriptors, oldest first; the last one is closes[close_cnt - 1] */
     struct fact_call closes[FACT_CLOSE_MAX];
     uint32_t close_cnt;
-    fact_bool close_all;         /* `closes` holds every close since birth */
+    fact_bool close_all; /* `closes` holds every close since birth */
 
     /* queues */
-    uint64_t receive_queue;      /* bytes not read; listener: connections that wait for accept */
-    uint64_t send_queue;         /* bytes not acknowledged; listener: backlog */
-    uint64_t send_unsent;        /* of these, never sent */
+    uint64_t receive_queue; /* bytes not read; listener: connections that wait for accept */
+    uint64_t send_queue;    /* bytes not acknowledged; listener: backlog */
+    uint64_t send_unsent;   /* of these, never sent */
     uint64_t receive_window, send_window; /* bytes: last offered by us / by the peer */
 
     /* ages */
@@ -157,11 +157,11 @@ struct facts {
 
     /* what ends it */
     enum lastack_timer timer;
-    uint64_t timer_us;           /* until it is due, from now */
-    uint64_t retransmits;        /* of the segment in hand */
-    uint64_t probes;             /* zero-window probes without an opening */
-    int error;                   /* pending SO_ERROR, positive; -1: unknown */
-    int last_error;              /* what ended it; -1: unknown */
+    uint64_t timer_us;    /* until it is due, from now */
+    uint64_t retransmits; /* of the segment in hand */
+    uint64_t probes;      /* zero-window probes without an opening */
+    int error;            /* pending SO_ERROR, positive; -1: unknown */
+    int last_error;       /* what ended it; -1: unknown */
 };
 
 /* All fields unknown or never; no holders. */
@@ -171,7 +171,7 @@ void facts_init(struct facts *facts);
 struct facts_list {
     struct facts *all;
     uint32_t cnt, cap;
-    bool failed; /* out of memory: the list is not complete */
+    bool failed;                /* out of memory: the list is not complete */
     uint32_t *by_id, by_id_cnt; /* order by id, made by facts_list_relate; used while complete */
 };
 
@@ -191,7 +191,8 @@ struct facts *facts_list_find_in(const struct facts_list *list, const char *stac
 /* Put a program's name wherever this pid stands without one. */
 void facts_list_name(struct facts_list *list, uint32_t pid, const char *program);
 /* Fill what follows from the list as a whole: peer_id (mirrored tuples), listener_id, programs of
- * callers that are holders elsewhere. From then on, until the next add, facts_list_find is quick. */
+ * callers that are holders elsewhere. From then on, until the next add, facts_list_find is quick.
+ */
 void facts_list_relate(struct facts_list *list);
 
 /* Words of the enums, as JSON has them ("descriptor", "fork", "accept", "close", ...). */

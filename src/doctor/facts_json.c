@@ -18,11 +18,11 @@ static const char *const origin_words[FACT_ORIGIN_CNT] = {
     "unknown", "socket", "accept", "dup", "fork", "exec", "message",
 };
 static const char *const doing_words[FACT_DOING_CNT] = {
-    "unknown", "running",    "accept", "recv", "send",  "connect", "poll",
-    "wait",    "sleep",      "lock",   "other", "stopped", "zombie",
+    "unknown", "running", "accept", "recv",  "send",    "connect", "poll",
+    "wait",    "sleep",   "lock",   "other", "stopped", "zombie",
 };
 static const char *const call_words[FACT_CALL_KIND_CNT] = {
-    "none",         "close",   "dup-over", "exec",        "exit",
+    "none",         "close",   "dup-over", "exec",      "exit",
     "message-drop", "shut-rd", "shut-wr",  "shut-rdwr", "operator",
 };
 static const char *const timer_words[] = {
@@ -96,11 +96,18 @@ struct member {
     const char *const *words;
 };
 
-#define MEMBER(type, name, kind) {#name, kind, offsetof(type, name), 0, NULL}
-#define MEMBER_TEXT(type, name) \
-    {#name, MEMBER_STRING, offsetof(type, name), sizeof(((type *)0)->name), NULL}
-#define MEMBER_ENUM(type, name, words) \
-    {#name, MEMBER_WORD, offsetof(type, name), ARRAY_LEN(words), words}
+#define MEMBER(type, name, kind)                                                                   \
+    {                                                                                              \
+#name, kind, offsetof(type, name), 0, NULL                                                 \
+    }
+#define MEMBER_TEXT(type, name)                                                                    \
+    {                                                                                              \
+#name, MEMBER_STRING, offsetof(type, name), sizeof(((type *)0)->name), NULL                \
+    }
+#define MEMBER_ENUM(type, name, words)                                                             \
+    {                                                                                              \
+#name, MEMBER_WORD, offsetof(type, name), ARRAY_LEN(words), words                          \
+    }
 
 static const struct member holder_members[] = {
     MEMBER_ENUM(struct fact_holder, kind, holder_kind_words),

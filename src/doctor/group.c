@@ -20,7 +20,8 @@ static void make_key(struct member *m)
         text_printf(&m->key, "%s %d %d\n", m->first[i].code, m->first[i].severity,
                     m->first[i].certain);
     /* The service: our port if we were called, else theirs. */
-    text_printf(&m->key, "%u\n", f->passive == FACT_NO ? f->tuple.remote_port : f->tuple.local_port);
+    text_printf(&m->key, "%u\n",
+                f->passive == FACT_NO ? f->tuple.remote_port : f->tuple.local_port);
     for (uint32_t i = 0; i < f->holder_cnt; i++)
         text_printf(&m->key, "%s %d %d\n", f->holders[i].program, f->holders[i].kind,
                     f->holders[i].doing);

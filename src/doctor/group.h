@@ -22,8 +22,8 @@ struct finding_groups {
     uint32_t cnt;
 };
 
-/* Findings as `diagnose` leaves them: worst first. Findings below `lowest` are left out. Groups keep
- * that order and point into `findings`. False: out of memory. */
+/* Findings as `diagnose` leaves them: worst first. Findings below `lowest` are left out. Groups
+ * keep that order and point into `findings`. False: out of memory. */
 bool findings_group(struct finding_groups *groups, const struct findings *findings,
                     enum severity lowest);
 void finding_groups_free(struct finding_groups *groups);

@@ -7,16 +7,24 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum json_kind { JSON_NULL, JSON_FALSE, JSON_TRUE, JSON_NUMBER, JSON_STRING, JSON_ARRAY, JSON_OBJECT };
+enum json_kind {
+    JSON_NULL,
+    JSON_FALSE,
+    JSON_TRUE,
+    JSON_NUMBER,
+    JSON_STRING,
+    JSON_ARRAY,
+    JSON_OBJECT
+};
 
 struct json {
     enum json_kind kind;
-    const char *key;     /* of a member of an object */
-    const char *string;  /* STRING: NUL-terminated, escapes resolved */
-    int64_t number;      /* NUMBER: fraction cut off */
-    uint64_t magnitude;  /* NUMBER: as unsigned, for values above INT64_MAX */
-    struct json *child;  /* ARRAY, OBJECT: first */
-    struct json *next;   /* sibling */
+    const char *key;    /* of a member of an object */
+    const char *string; /* STRING: NUL-terminated, escapes resolved */
+    int64_t number;     /* NUMBER: fraction cut off */
+    uint64_t magnitude; /* NUMBER: as unsigned, for values above INT64_MAX */
+    struct json *child; /* ARRAY, OBJECT: first */
+    struct json *next;  /* sibling */
 };
 
 struct json_document; /* owns every node and string */

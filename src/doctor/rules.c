@@ -178,9 +178,8 @@ void diagnose_one(struct findings *out, const struct facts_list *list, const str
                   const struct rules_options *options)
 {
     static bool (*const rules[])(struct rules_case *) = {
-        rule_listener,     rule_unaccepted, rule_blocked, rule_orphan,
-        rule_waiting_peer, rule_shared,     rule_working, rule_deaf,
-        rule_unread,
+        rule_listener, rule_unaccepted, rule_blocked, rule_orphan, rule_waiting_peer,
+        rule_shared,   rule_working,    rule_deaf,    rule_unread,
     };
     struct rules_case c = {list, facts, options ? options : &rules_defaults, out};
     for (size_t i = 0; i < sizeof rules / sizeof rules[0]; i++)

@@ -25,15 +25,15 @@ enum severity {
 const char *severity_name(enum severity severity); /* "healthy", "note", "attention", "problem" */
 
 /* The classes of SEMANTICS.md section 5. */
-#define FINDING_SHARED "shared"
-#define FINDING_UNREAD "unread"
-#define FINDING_DEAF "deaf"
-#define FINDING_WORKING "working"
-#define FINDING_BLOCKED "blocked"
-#define FINDING_UNACCEPTED "unaccepted"
-#define FINDING_ORPHAN "orphan"
+#define FINDING_SHARED       "shared"
+#define FINDING_UNREAD       "unread"
+#define FINDING_DEAF         "deaf"
+#define FINDING_WORKING      "working"
+#define FINDING_BLOCKED      "blocked"
+#define FINDING_UNACCEPTED   "unaccepted"
+#define FINDING_ORPHAN       "orphan"
 #define FINDING_WAITING_PEER "waiting-peer"
-#define FINDING_FORGOTTEN "forgotten"
+#define FINDING_FORGOTTEN    "forgotten"
 
 struct finding {
     const char *code;

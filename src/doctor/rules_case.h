@@ -27,8 +27,8 @@ static inline bool age_after(uint64_t a, uint64_t b)
 {
     return fact_known(a) && fact_known(b) && a <= b;
 }
-/* `a` happened, and strictly after `b`: stamps are coarse, and an answer that the peer's FIN follows
- * at once may carry the same one. */
+/* `a` happened, and strictly after `b`: stamps are coarse, and an answer that the peer's FIN
+ * follows at once may carry the same one. */
 static inline bool age_later(uint64_t a, uint64_t b)
 {
     return fact_known(a) && fact_known(b) && a < b;

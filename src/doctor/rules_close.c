@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Rules about a peer that is done while this side is not: working, shared, deaf, unread, forgotten. */
+/* Rules about a peer that is done while this side is not: working, shared, deaf, unread, forgotten.
+ */
 #include <stdio.h>
 #include <string.h>
 
@@ -57,7 +58,8 @@ bool rule_working(struct rules_case *c)
 /* ---- shared ---- */
 
 /* A holder whose descriptor is not the one that was meant to be used: the process that opened or
- * accepted the socket while another one closed it, or a second descriptor of the one that closed. */
+ * accepted the socket while another one closed it, or a second descriptor of the one that closed.
+ */
 static bool holder_is_left_over(const struct fact_holder *h, const struct fact_call *close)
 {
     if (h->kind != FACT_HOLDER_DESCRIPTOR || h->origin == FACT_ORIGIN_EXEC)
@@ -83,12 +85,14 @@ static bool holders_all_left_over(const struct facts *f, const struct fact_call 
  * A close that leaves references is how a forking server should work: the parent closes its copy
  * and the child goes on. What tells the leak from that is who is left: somebody whose turn it is
  * not, or somebody who can do nothing with it; and that the close came after the peer's FIN. A
- * process that merely exits may have had the descriptor by accident, and closed nothing on purpose. */
+ * process that merely exits may have had the descriptor by accident, and closed nothing on purpose.
+ */
 static const struct fact_call *shared_close(const struct rules_case *c, bool *certain)
 {
     const struct facts *f = c->f;
     const struct fact_call *last = f->close_cnt ? &f->closes[f->close_cnt - 1] : NULL;
-    if (!last || last->left == 0 || f->references == 0 || !age_over(last->age_us, c->options->grace_us))
+    if (!last || last->left == 0 || f->references == 0 ||
+        !age_over(last->age_us, c->options->grace_us))
         return NULL;
     if (f->shut_wr == FACT_YES || f->unaccepted == FACT_YES)
         return NULL;
@@ -109,21 +113,26 @@ static void shared_remedy(struct finding *finding, const struct facts *f,
     struct text *out = &finding->remedy;
     const struct fact_holder *h = f->holder_cnt ? &f->holders[0] : NULL;
     if (h && h->kind == FACT_HOLDER_MESSAGE) {
-        line_printf(out, "receive that message and close the descriptor, or close the AF_UNIX socket "
-                         "in which it waits");
+        line_printf(out,
+                    "receive that message and close the descriptor, or close the AF_UNIX socket "
+                    "in which it waits");
     } else if (h && h->pid == close->pid && h->pid != FACT_NO_PID) {
-        line_printf(out, "close descriptor %d too: the process had more than one for this socket "
-                         "(dup, dup2, fcntl)", h->fd);
+        line_printf(out,
+                    "close descriptor %d too: the process had more than one for this socket "
+                    "(dup, dup2, fcntl)",
+                    h->fd);
     } else if (h && h->origin == FACT_ORIGIN_EXEC) {
-        line_printf(out, "make the descriptor close-on-exec (SOCK_CLOEXEC in socket() and accept4()), "
-                         "so that programs that are started do not keep it");
+        line_printf(out,
+                    "make the descriptor close-on-exec (SOCK_CLOEXEC in socket() and accept4()), "
+                    "so that programs that are started do not keep it");
     } else if (h && h->origin == FACT_ORIGIN_FORK) {
         line_printf(out, "close it in the child that does not use it, right after fork()");
     } else {
         line_printf(out, "close it in the parent after fork()");
     }
-    line_printf(out, "or call shutdown(fd, SHUT_RDWR) before close(fd) in the %s that ends the "
-                     "conversation: that sends the FIN whatever the count",
+    line_printf(out,
+                "or call shutdown(fd, SHUT_RDWR) before close(fd) in the %s that ends the "
+                "conversation: that sends the FIN whatever the count",
                 h && h->origin == FACT_ORIGIN_FORK ? "process" : "child");
 }
 
@@ -167,17 +176,21 @@ static void say_paused(struct finding *finding, const struct facts *f)
         return;
     text_add(&finding->evidence, "it last sent data ");
     words_ago(&finding->evidence, f->data_out_us);
-    text_add(&finding->evidence, ", after the FIN: a half-close on purpose that rests is possible\n");
+    text_add(&finding->evidence,
+             ", after the FIN: a half-close on purpose that rests is possible\n");
 }
 
 static void deaf_remedy(struct finding *finding, const struct facts *f)
 {
     if (f->holder_cnt == 1 && f->holders[0].fd >= 0)
-        line_printf(&finding->remedy, "the missing call is close(%d): make it when recv() returns 0, "
-                                      "on every path (errors and timeouts too)", f->holders[0].fd);
+        line_printf(&finding->remedy,
+                    "the missing call is close(%d): make it when recv() returns 0, "
+                    "on every path (errors and timeouts too)",
+                    f->holders[0].fd);
     else
-        line_printf(&finding->remedy, "the missing call is close(), in every process that holds it; or "
-                                      "shutdown(fd, SHUT_RDWR) in one, which acts for all");
+        line_printf(&finding->remedy,
+                    "the missing call is close(), in every process that holds it; or "
+                    "shutdown(fd, SHUT_RDWR) in one, which acts for all");
 }
 
 /* The connection is over, its descriptor is not. */
@@ -213,9 +226,9 @@ bool rule_deaf(struct rules_case *c)
         return false;
     bool paused = age_later(f->data_out_us, f->fin_in_us);
     bool sure = known && !paused;
-    struct finding *finding = finding_add(
-        c, FINDING_DEAF,
-        sure || holders_all_forgotten(f) ? SEVERITY_PROBLEM : SEVERITY_ATTENTION, sure);
+    struct finding *finding =
+        finding_add(c, FINDING_DEAF,
+                    sure || holders_all_forgotten(f) ? SEVERITY_PROBLEM : SEVERITY_ATTENTION, sure);
     struct text *out = &finding->sentence;
     say_fin(out, f);
     if (known) {
@@ -227,7 +240,8 @@ bool rule_deaf(struct rules_case *c)
     text_add(out, "; yet no holder has closed: ");
     say_holders(out, f, false);
     if (hidden)
-        line_printf(&finding->evidence, "whether a receive has returned 0 cannot be seen from here");
+        line_printf(&finding->evidence,
+                    "whether a receive has returned 0 cannot be seen from here");
     say_paused(finding, f);
     evidence_holders(finding, f);
     deaf_remedy(finding, f);
@@ -271,8 +285,9 @@ static void unread_sentence(struct text *out, const struct facts *f)
 {
     if (f->state != LASTACK_CLOSE_WAIT) {
         words_bytes(out, f->receive_queue);
-        text_add(out, " wait unread and have shut the window: the peer can send nothing more, not even "
-                      "its FIN");
+        text_add(out,
+                 " wait unread and have shut the window: the peer can send nothing more, not even "
+                 "its FIN");
     } else if (fact_known(f->receive_queue) && f->receive_queue > 0) {
         say_fin(out, f);
         text_add(out, " and waits behind ");
@@ -304,10 +319,12 @@ bool rule_unread(struct rules_case *c)
         line_printf(&finding->evidence, "no poll, epoll or blocked call of a holder would tell it");
     say_paused(finding, f);
     evidence_holders(finding, f);
-    line_printf(&finding->remedy, "read until recv() returns 0, then close; or close at once, which "
-                                  "resets the connection if data is unread");
-    line_printf(&finding->remedy, "keep the descriptor in poll or epoll with POLLRDHUP (EPOLLRDHUP) "
-                                  "while its data is not wanted");
+    line_printf(&finding->remedy,
+                "read until recv() returns 0, then close; or close at once, which "
+                "resets the connection if data is unread");
+    line_printf(&finding->remedy,
+                "keep the descriptor in poll or epoll with POLLRDHUP (EPOLLRDHUP) "
+                "while its data is not wanted");
     return true;
 }
 
@@ -347,6 +364,7 @@ void rule_forgotten(struct rules_case *c)
     else if (h->kind == FACT_HOLDER_MESSAGE)
         line_printf(&finding->remedy, "receive the message, then close the descriptor");
     else if (!shared) /* whose remedy says it already */
-        line_printf(&finding->remedy, "close the descriptor where the connection is handed on (after "
-                                      "fork(), after sendmsg()), before waiting for the next one");
+        line_printf(&finding->remedy,
+                    "close the descriptor where the connection is handed on (after "
+                    "fork(), after sendmsg()), before waiting for the next one");
 }

@@ -89,8 +89,9 @@ static void blocked_sentence(struct text *out, const struct facts *f, enum obsta
         text_printf(out, "%s cannot leave: the peer's window is shut, its program does not read",
                     fin && data ? " that" : "");
     else
-        text_printf(out, " and %s not acknowledged after %llu retransmissions: the peer or the path "
-                         "is gone",
+        text_printf(out,
+                    " and %s not acknowledged after %llu retransmissions: the peer or the path "
+                    "is gone",
                     fin && !data ? "is" : "are", (unsigned long long)f->retransmits);
 }
 
@@ -187,8 +188,9 @@ static void waiting_for_peer(struct rules_case *c, enum severity severity)
         return;
     line_printf(&finding->remedy, "if nothing more is expected from the peer: close() instead of "
                                   "shutdown(SHUT_WR) alone; then the FIN_WAIT_2 timeout ends it");
-    line_printf(&finding->remedy, "if an answer is expected: bound the wait (SO_RCVTIMEO, poll with a "
-                                  "timeout), then close");
+    line_printf(&finding->remedy,
+                "if an answer is expected: bound the wait (SO_RCVTIMEO, poll with a "
+                "timeout), then close");
 }
 
 /* A holder that sits in a call that the peer's FIN would end. */
@@ -238,10 +240,12 @@ static void say_listener(struct finding *finding, const struct facts *listener)
 
 static void accept_remedy(struct finding *finding)
 {
-    line_printf(&finding->remedy, "the missing call is accept(): see what the holder of the listener is "
-                                  "doing; give it more workers, or a thread that only accepts");
-    line_printf(&finding->remedy, "if accept() fails with EMFILE, look for the descriptors that are "
-                                  "never closed");
+    line_printf(&finding->remedy,
+                "the missing call is accept(): see what the holder of the listener is "
+                "doing; give it more workers, or a thread that only accepts");
+    line_printf(&finding->remedy,
+                "if accept() fails with EMFILE, look for the descriptors that are "
+                "never closed");
 }
 
 bool rule_unaccepted(struct rules_case *c)
@@ -258,8 +262,9 @@ bool rule_unaccepted(struct rules_case *c)
     text_add(out, reset ? "the peer reset it" : "the peer came, and closed its half ");
     if (!reset)
         words_ago(out, f->fin_in_us);
-    text_add(out, " while it waited in the listener's queue: no process has accepted it, so nobody can "
-                  "close it");
+    text_add(out,
+             " while it waited in the listener's queue: no process has accepted it, so nobody can "
+             "close it");
     if (fact_known(f->receive_queue) && f->receive_queue > 0) {
         words_bytes(&finding->evidence, f->receive_queue);
         text_add(&finding->evidence, " wait in it\n");
@@ -275,8 +280,7 @@ static bool is_overdue(const struct rules_case *c)
     for (uint32_t i = 0; i < c->list->cnt; i++) {
         const struct facts *f = &c->list->all[i];
         if (f->unaccepted == FACT_YES && f->listener_id == c->f->id &&
-            strcmp(f->stack, c->f->stack) == 0 &&
-            age_over(f->born_us, c->options->grace_us))
+            strcmp(f->stack, c->f->stack) == 0 && age_over(f->born_us, c->options->grace_us))
             return true;
     }
     return false;

@@ -4,7 +4,6 @@
 
 #include <string.h>
 
-
 void words_duration(struct text *out, uint64_t us)
 {
     uint64_t s = us / 1000000;

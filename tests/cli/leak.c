@@ -178,10 +178,14 @@ static const struct {
     void (*server)(int listener);
     void (*client)(void);
 } modes[] = {
-    {"classic", serve_classic, client_polite},  {"repaired", serve_repaired, client_polite},
-    {"deaf", serve_deaf, client_polite},        {"unread", serve_unread, client_polite},
-    {"dup", serve_dup, client_polite},          {"working", serve_working, client_polite},
-    {"blocked", serve_blocked, client_never_reads}, {"stopped", serve_stopped, client_polite},
+    {"classic", serve_classic, client_polite},
+    {"repaired", serve_repaired, client_polite},
+    {"deaf", serve_deaf, client_polite},
+    {"unread", serve_unread, client_polite},
+    {"dup", serve_dup, client_polite},
+    {"working", serve_working, client_polite},
+    {"blocked", serve_blocked, client_never_reads},
+    {"stopped", serve_stopped, client_polite},
     {"unaccepted", serve_nobody, client_leaves},
 };
 
@@ -205,7 +209,8 @@ int main(int argc, char **argv)
 {
     unsigned mode = 0, client_cnt = argc > 2 ? (unsigned)atoi(argv[2]) : 1;
     char byte;
-    while (mode < sizeof modes / sizeof modes[0] && strcmp(argc > 1 ? argv[1] : "", modes[mode].name))
+    while (mode < sizeof modes / sizeof modes[0] &&
+           strcmp(argc > 1 ? argv[1] : "", modes[mode].name))
         mode++;
     if (mode == sizeof modes / sizeof modes[0] || client_cnt > 200) {
         fprintf(stderr, "usage: leak MODE [COUNT]\n");

@@ -26,7 +26,7 @@ TEST(names)
     CHECK(control_name_valid("web-1.test_2"));
     CHECK(control_name_valid("4a"));
     CHECK(!control_name_valid(""));
-    CHECK(!control_name_valid("7"));   /* would be an id */
+    CHECK(!control_name_valid("7")); /* would be an id */
     CHECK(!control_name_valid("../x"));
     CHECK(!control_name_valid(".x"));
     CHECK(!control_name_valid("a/b"));
@@ -54,9 +54,17 @@ TEST(directories)
 TEST(requests)
 {
     static const char *const bad[] = {
-        "", "x", "{}", "[]", "{\"do\":\"fly\"}", "{\"do\":\"end\"}", "{\"do\":\"end\",\"id\":1}",
-        "{\"do\":\"end\",\"how\":\"wr\"}", "{\"do\":\"end\",\"id\":-1,\"how\":\"wr\"}",
-        "{\"do\":\"end\",\"id\":1,\"how\":\"soon\"}", "{\"do\":7}",
+        "",
+        "x",
+        "{}",
+        "[]",
+        "{\"do\":\"fly\"}",
+        "{\"do\":\"end\"}",
+        "{\"do\":\"end\",\"id\":1}",
+        "{\"do\":\"end\",\"how\":\"wr\"}",
+        "{\"do\":\"end\",\"id\":-1,\"how\":\"wr\"}",
+        "{\"do\":\"end\",\"id\":1,\"how\":\"soon\"}",
+        "{\"do\":7}",
     };
     struct control_request r, back;
     struct text line;

@@ -87,7 +87,8 @@ static void check_end(const struct json *root, const struct facts_list *list,
         return;
     bool works = false;
     for (uint32_t i = 0; i < findings->cnt; i++)
-        works = works || (findings->all[i].about == f && findings->all[i].severity == SEVERITY_HEALTHY);
+        works =
+            works || (findings->all[i].about == f && findings->all[i].severity == SEVERITY_HEALTHY);
     CHECK_STR(works ? "refuse" : control_how_name(rules_end_how(f)), want);
 }
 
@@ -142,6 +143,43 @@ static void run_file(const void *arg)
     free(bytes);
 }
 
+/* Bytes of a record changed at random: whatever comes over a control socket or out of a file must
+ * be refused or judged, never crash (run it under ASan). */
+static void run_mutations(const void *arg)
+{
+    char *bytes = file_read(arg), why[128];
+    size_t len = strlen(bytes);
+    uint64_t random = 88172645463325252u;
+    for (int round = 0; round < 300 && len > 0; round++) {
+        char *copy = strdup(bytes);
+        struct facts_list list;
+        struct findings findings;
+        facts_list_init(&list);
+        findings_init(&findings);
+        REQUIRE(copy);
+        for (int change = 0; change <= round % 4; change++) {
+            random ^= random << 13;
+            random ^= random >> 7;
+            random ^= random << 17;
+            static const char common[] = "\"{}[],:0129-tfn\\u. ";
+            copy[random % len] = random & 1 << 20 ? common[(random >> 32) % (sizeof common - 1)]
+                                                  : (char)((random >> 40) % 255 + 1);
+        }
+        facts_decode(&list, copy, why, sizeof why);
+        facts_list_relate(&list);
+        diagnose(&findings, &list, NULL);
+        for (uint32_t i = 0; i < list.cnt; i++) {
+            struct story story;
+            story_tell(&story, &list.all[i]);
+            story_free(&story);
+        }
+        findings_free(&findings);
+        facts_list_free(&list);
+        free(copy);
+    }
+    free(bytes);
+}
+
 static int compare_strings(const void *a, const void *b)
 {
     return strcmp(*(char *const *)a, *(char *const *)b);
@@ -163,13 +201,18 @@ TEST_SETUP(files)
     qsort(paths, cnt, sizeof paths[0], compare_strings);
     for (size_t i = 0; i < cnt; i++)
         test_register(strrchr(paths[i], '/') + 1, run_file, paths[i]);
+    if (cnt)
+        test_register("mutations", run_mutations, paths[cnt / 2]);
+    if (cnt)
+        test_register("mutations_of_two", run_mutations, paths[cnt - 1]);
 }
 
 /* The classes of SEMANTICS.md section 5 all have a record that shows them. */
 TEST(every_class_has_a_record)
 {
-    static const char *const codes[] = {"shared",     "unread", "deaf",         "working",  "blocked",
-                                        "unaccepted", "orphan", "waiting-peer", "forgotten"};
+    static const char *const codes[] = {"shared",  "unread",       "deaf",
+                                        "working", "blocked",      "unaccepted",
+                                        "orphan",  "waiting-peer", "forgotten"};
     for (size_t i = 0; i < sizeof codes / sizeof codes[0]; i++) {
         char command[512];
         snprintf(command, sizeof command, "grep -qs '\"%s [a-z]* [a-z]*\"' %s/*.json", codes[i],
@@ -183,8 +226,8 @@ TEST(every_class_has_a_record)
  * is ten times as old, as long as no deadline of a program depends on it. */
 TEST(age_is_no_verdict)
 {
-    static const enum lastack_state states[] = {LASTACK_ESTABLISHED, LASTACK_CLOSED, LASTACK_SYN_SENT,
-                                                LASTACK_TIME_WAIT, LASTACK_LISTEN};
+    static const enum lastack_state states[] = {
+        LASTACK_ESTABLISHED, LASTACK_CLOSED, LASTACK_SYN_SENT, LASTACK_TIME_WAIT, LASTACK_LISTEN};
     for (size_t i = 0; i < sizeof states / sizeof states[0]; i++) {
         struct facts_list list;
         struct findings findings;

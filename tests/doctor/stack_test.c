@@ -10,7 +10,7 @@
 #include "lastack.h"
 #include "test.h"
 
-#define MS UINT64_C(1000000)
+#define MS   UINT64_C(1000000)
 #define PORT 8080
 
 struct world {

@@ -5,10 +5,10 @@
 #include "doctor/words.h"
 #include "test.h"
 
-#define CHECK_TEXT(text, want) \
-    do { \
-        CHECK_STR(text_string(&(text)), want); \
-        text_free(&(text)); \
+#define CHECK_TEXT(text, want)                                                                     \
+    do {                                                                                           \
+        CHECK_STR(text_string(&(text)), want);                                                     \
+        text_free(&(text));                                                                        \
     } while (0)
 
 TEST(text_grows)
@@ -33,13 +33,18 @@ TEST(shown_text_has_no_controls)
         {"nginx: worker", "nginx: worker"},
         {"\x1b[31mred", "\\x1b[31mred"},
         {"a\nb\tc\x7f", "a\\x0ab\\x09c\\x7f"},
-        {"gr\xc3\xbc\xc3\x9f", "gr\xc3\xbc\xc3\x9f"},           /* UTF-8 stays */
-        {"\xc2\x9b" "31m", "\\xc2\\x9b31m"},                     /* CSI as U+009B */
-        {"\xff\xfe", "\\xff\\xfe"},                             /* no UTF-8 */
-        {"\xc0\x80", "\\xc0\\x80"},                             /* overlong */
-        {"\xed\xa0\x80", "\\xed\\xa0\\x80"},                     /* surrogate */
-        {"a\xe2\x80\xae" "b", "a\\xe2\\x80\\xae" "b"},             /* right-to-left override */
-        {"\xe2\x82", "\\xe2\\x82"},                             /* cut off */
+        {"gr\xc3\xbc\xc3\x9f", "gr\xc3\xbc\xc3\x9f"}, /* UTF-8 stays */
+        {"\xc2\x9b"
+         "31m",
+         "\\xc2\\x9b31m"},                   /* CSI as U+009B */
+        {"\xff\xfe", "\\xff\\xfe"},          /* no UTF-8 */
+        {"\xc0\x80", "\\xc0\\x80"},          /* overlong */
+        {"\xed\xa0\x80", "\\xed\\xa0\\x80"}, /* surrogate */
+        {"a\xe2\x80\xae"
+         "b",
+         "a\\xe2\\x80\\xae"
+         "b"},                      /* right-to-left override */
+        {"\xe2\x82", "\\xe2\\x82"}, /* cut off */
         {"\xf0\x9f\x90\x8d", "\xf0\x9f\x90\x8d"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
@@ -60,8 +65,9 @@ TEST(json_strings_are_escaped)
 
 TEST(json_reads_values)
 {
-    static const char text[] = " {\"a\":[1,-2,18446744073709551615,1.5],\"b\":{\"c\":null},"
-                               "\"d\":true,\"e\":\"x\\u00fc\\ud83d\\ude00\\n\",\"f\":[] , \"g\":{}} ";
+    static const char text[] =
+        " {\"a\":[1,-2,18446744073709551615,1.5],\"b\":{\"c\":null},"
+        "\"d\":true,\"e\":\"x\\u00fc\\ud83d\\ude00\\n\",\"f\":[] , \"g\":{}} ";
     char why[80];
     struct json_document *d = json_parse(text, strlen(text), why, sizeof why);
     REQUIRE(d);
@@ -83,9 +89,34 @@ TEST(json_reads_values)
 TEST(json_refuses_what_is_none)
 {
     static const char *const bad[] = {
-        "", " ", "{", "[", "[1,]", "{\"a\"}", "{\"a\":}", "{a:1}", "[1 2]", "\"", "\"\\", "\"\\x\"",
-        "\"\\u12\"", "\"\\ud800\"", "\"\\ud800\\u0041\"", "\"\\u0000\"", "01", "-", "+1", "1.", "1e5",
-        "nul", "true false", "\"a\nb\"", "]", "'a'", "{\"a\":1,}", "NaN",
+        "",
+        " ",
+        "{",
+        "[",
+        "[1,]",
+        "{\"a\"}",
+        "{\"a\":}",
+        "{a:1}",
+        "[1 2]",
+        "\"",
+        "\"\\",
+        "\"\\x\"",
+        "\"\\u12\"",
+        "\"\\ud800\"",
+        "\"\\ud800\\u0041\"",
+        "\"\\u0000\"",
+        "01",
+        "-",
+        "+1",
+        "1.",
+        "1e5",
+        "nul",
+        "true false",
+        "\"a\nb\"",
+        "]",
+        "'a'",
+        "{\"a\":1,}",
+        "NaN",
     };
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         char why[80] = "";
@@ -121,10 +152,11 @@ TEST(durations)
         uint64_t us;
         const char *words;
     } cases[] = {
-        {0, "less than 1 ms"},       {350000, "350 ms"},          {1000000, "1 s"},
-        {1500000, "1.5 s"},          {12900000, "12 s"},          {119000000, "119 s"},
-        {200000000, "3 min 20 s"},   {7500000000, "2 h 5 min"},   {360000000000, "4 d 4 h"},
-        {FACT_UNKNOWN, "an unknown time"},
+        {0, "less than 1 ms"},     {350000, "350 ms"},
+        {1000000, "1 s"},          {1500000, "1.5 s"},
+        {12900000, "12 s"},        {119000000, "119 s"},
+        {200000000, "3 min 20 s"}, {7500000000, "2 h 5 min"},
+        {360000000000, "4 d 4 h"}, {FACT_UNKNOWN, "an unknown time"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct text t;
