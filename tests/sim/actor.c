@@ -45,6 +45,8 @@ static void populate_server(struct world *w, uint32_t number)
 {
     struct host *host = &w->host[number % w->plan.host_cnt];
     struct proc *p = call_spawn(w, host, PROGRAM_SERVER);
+    if (!p)
+        return;
     p->serve = (enum serve)rng_below(&w->actor, SERVE_NEVER);
     if (rng_chance(&w->actor, w->plan.never_accept_ppm))
         p->serve = SERVE_NEVER;
@@ -72,6 +74,8 @@ static void populate_simultaneous(struct world *w, uint32_t number)
     uint16_t port = (uint16_t)(PORT_SIMULTANEOUS + number);
     for (int i = 0; i < (ends[1] == a ? 1 : 2); i++) {
         struct proc *p = call_spawn(w, &w->host[ends[i]], PROGRAM_CLIENT);
+        if (!p)
+            return;
         draw_wake(w, p);
         int fd = call_socket(w, p, rng_chance(&w->actor, 50 * PERCENT));
         if (fd < 0)
@@ -92,6 +96,8 @@ void actor_populate(struct world *w)
     for (uint32_t i = 0; i < w->plan.client_cnt && w->proc_cnt < PROC_MAX; i++) {
         struct host *host = &w->host[(i + 1) % w->plan.host_cnt];
         struct proc *p = call_spawn(w, host, PROGRAM_CLIENT);
+        if (!p)
+            return;
         p->connects = 1 + rng_below(&w->actor, w->plan.connect_max);
         p->hold = rng_chance(&w->actor, w->plan.hold_ppm / 2);
         draw_wake(w, p);
@@ -303,8 +309,10 @@ void actor_step(struct world *w, struct proc *p)
     if (!more)
         return;
     uint64_t gap = draw_gap(w);
-    if (w->phase != PHASE_CHAOS && p->idle > 8)
-        gap = (p->idle < 20 ? p->idle : 20) * SEC;
+    if (w->phase == PHASE_FINISH && p->idle > 8)
+        gap = (p->idle < 40 ? p->idle : 40) * 25 * MS;
+    else if (w->phase != PHASE_CHAOS && p->idle > 8)
+        gap = 20 * SEC;
     actor_wake_proc(w, p, gap);
 }
 

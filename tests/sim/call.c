@@ -229,7 +229,8 @@ int call_connect_check(struct world *w, struct proc *p, int fd)
         conn_bind_sock(w, s, fresh);
         return result;
     } else {
-        if (!s->error_cnt)
+        bool over = result == -ECONNABORTED && c->was_synchronized; /* came and went */
+        if (!s->error_cnt && !over)
             sock_reported(w, s, -result, "connect");
         s->kind = SOCK_OVER;
     }
@@ -256,6 +257,9 @@ static void accept_took(struct world *w, struct proc *p, struct sock *listener, 
     };
     s->has_tuple = true;
     s->port = listener->port;
+    s->keepalive = listener->keepalive;
+    s->user_timeout_ms = listener->user_timeout_ms;
+    s->linger_s = listener->linger_s;
     struct conn *c = conn_unaccepted(w, p->host, &s->tuple);
     ORACLE(w, c, "accept gave %s, which nobody has opened", tuple_text(&s->tuple, text));
     conn_bind_sock(w, s, c);

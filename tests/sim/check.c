@@ -10,6 +10,7 @@ static bool is_drop_of_damage(const char *name)
     static const char *const names[] = {
         "ip-truncated",  "ip-version",   "ip-header-length", "ip-checksum",
         "tcp-truncated", "tcp-checksum", "icmp-truncated",   "icmp-checksum",
+        "ip-options",    "tcp-options",  "tcp-port-zero",
     };
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
         if (strcmp(name, names[i]) == 0)

@@ -100,16 +100,9 @@ void conn_bind_sock(struct world *w, struct sock *s, struct conn *c)
 static struct conn *conn_new(struct world *w, struct host *host, const struct lastack_record *r)
 {
     char text[128];
-    struct conn *old = conn_find(w, host, &r->tuple);
-    if (old && !old->dead) {
-        ORACLE(w, r->from == LASTACK_TIME_WAIT && old->state == LASTACK_TIME_WAIT,
-               "host %u %s: born twice, the other one is in %s", host->index,
-               tuple_text(&r->tuple, text), lastack_state_name(old->state));
-        old->dead = true;
-        old->death_cause = LASTACK_CAUSE_REUSE;
-        old->death_ns = w->now;
-        old->state = LASTACK_CLOSED;
-    }
+    const struct conn *old = conn_find(w, host, &r->tuple);
+    ORACLE(w, !old || old->dead, "host %u %s: born twice, the other one is in %s", host->index,
+           tuple_text(&r->tuple, text), old ? lastack_state_name(old->state) : "");
     struct conn *c = arena_get(&w->arena, sizeof *c);
     struct conn **bucket = &w->conns[tuple_hash(&r->tuple, host->index)];
     *c = (struct conn){
@@ -130,14 +123,14 @@ static struct conn *conn_new(struct world *w, struct host *host, const struct la
 
 static bool record_is_birth(struct world *w, struct host *host, const struct lastack_record *r)
 {
-    if (r->from == LASTACK_SYN_RCVD && r->to == LASTACK_ESTABLISHED && w->plan.tight) {
+    if (r->from == LASTACK_SYN_RCVD && r->to == LASTACK_ESTABLISHED) {
         const struct conn *c = conn_find(w, host, &r->tuple); /* by a cookie: was never half-open */
         return !w->plan.config[host->index].no_syn_cookies && (!c || c->dead);
     }
     if (r->to == LASTACK_SYN_SENT)
         return r->from == LASTACK_CLOSED;
     if (r->to == LASTACK_SYN_RCVD || r->to == LASTACK_ESTABLISHED)
-        return r->from == LASTACK_LISTEN || r->from == LASTACK_TIME_WAIT;
+        return r->from == LASTACK_LISTEN;
     return false;
 }
 
@@ -152,7 +145,8 @@ static void conn_move(struct world *w, struct conn *c, const struct lastack_reco
     c->state_since_ns = r->time_ns;
     if (r->to >= LASTACK_ESTABLISHED)
         c->was_synchronized = true;
-    if (r->to != LASTACK_CLOSED)
+    bool reused = r->from == LASTACK_TIME_WAIT && r->to == LASTACK_SYN_RCVD; /* its heir is born */
+    if (r->to != LASTACK_CLOSED && !reused)
         return;
     c->dead = true;
     c->death_ns = w->now;

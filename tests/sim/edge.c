@@ -92,7 +92,7 @@ static void explain_retry_limit(struct world *w, struct conn *c, const char *whe
 {
     if (c->local) {
         struct conn *p = conn_peer(w, c);
-        ORACLE(w, !p || p->dead || p->state == LASTACK_SYN_RCVD || c->state <= LASTACK_SYN_RCVD,
+        ORACLE(w, !p || p->dead || w->plan.tight || p->state == LASTACK_SYN_RCVD || c->state <= LASTACK_SYN_RCVD,
                "%s: given up although the other end is in this very stack", where);
         return;
     }
@@ -102,12 +102,22 @@ static void explain_retry_limit(struct world *w, struct conn *c, const char *whe
            tries, retry_limit(w, c));
 }
 
+/* Options of an unaccepted connection are its listener's. */
+static const struct sock *optioned(const struct world *w, const struct conn *c)
+{
+    for (const struct sock *s = c->sock ? NULL : w->socks; s; s = s->next)
+        if (s->host == c->host && !s->conn && s->port == c->tuple.local_port &&
+            (s->user_timeout_ms || s->keepalive))
+            return s;
+    return c->sock;
+}
+
 static void explain_timers(struct world *w, struct conn *c, const struct lastack_record *r,
                            const char *where)
 {
     const struct lastack_config *config = &w->plan.config[c->host->index];
     uint64_t age = w->now - c->state_since_ns;
-    const struct sock *s = c->sock;
+    const struct sock *s = optioned(w, c);
     switch (r->cause) {
     case LASTACK_CAUSE_RETRY_LIMIT:
         explain_retry_limit(w, c, where);

@@ -242,7 +242,9 @@ struct proc *call_spawn(struct world *w, struct host *host, enum program program
     static const char *const names[] = {"server", "client", "worker"};
     uint32_t pid = ++host->next_pid;
     lastack_process *object = lastack_process_create(host->stack, pid, names[program]);
-    ORACLE(w, object, "lastack_process_create failed");
+    ORACLE(w, object || w->plan.tight, "lastack_process_create failed");
+    if (!object)
+        return NULL;
     struct proc *p = proc_add(w, host, object, pid);
     p->program = program;
     return p;

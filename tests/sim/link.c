@@ -167,8 +167,7 @@ static void packet_corrupt(struct world *w, struct packet *packet)
         world_fail(w, "simulator: a corrupted packet passes its own checksum");
 }
 
-/* True: it will arrive damaged. */
-static bool path_fly(struct world *w, unsigned from, unsigned to, const uint8_t *data, size_t len,
+static void path_fly(struct world *w, unsigned from, unsigned to, const uint8_t *data, size_t len,
                      bool copy)
 {
     struct path *path = &w->link.path[from][to];
@@ -193,15 +192,21 @@ static bool path_fly(struct world *w, unsigned from, unsigned to, const uint8_t 
         packet_corrupt(w, packet);
     path->flying++;
     heap_push(&w->link, packet);
-    return packet->corrupt;
 }
 
-static void reset_lost(struct world *w, struct host *to, const struct packet_view *view)
+/* Over this path a reset may be lost, come damaged, or come before the bytes it follows. */
+static void reset_watch(struct world *w, struct host *to, const struct packet_view *view,
+                        const struct path *path)
 {
+    const struct path_plan *p = &path->plan;
+    if (!view->is_tcp || !(view->flags & F_RST) || w->phase != PHASE_CHAOS)
+        return;
+    if (!p->loss_ppm && !p->corrupt_ppm && !p->reorder_ppm && !w->plan.outage_cnt)
+        return;
     struct lastack_tuple t = view_tuple(view, false);
     struct conn *c = conn_find(w, to, &t);
-    if (c && view->is_tcp && (view->flags & F_RST))
-        c->rst_lost = true;
+    if (c)
+        c->rst_unsure = true;
 }
 
 void link_inject(struct world *w, unsigned to, const uint8_t *data, size_t len)
@@ -253,16 +258,15 @@ void link_send(struct world *w, struct host *from, const struct lastack_frame *f
     if (!to || to == from)
         return;
     struct path *path = &w->link.path[from->index][to->index];
+    reset_watch(w, to, &view, path);
     if (path->down || path->flying >= path->plan.queue_max ||
         rng_chance(&w->net, path->plan.loss_ppm)) {
         STORY(w, "      (lost)");
-        reset_lost(w, to, &view);
         if (w->phase == PHASE_CHAOS && view.is_tcp && rng_chance(&w->net, w->plan.icmp_ppm))
             stranger_icmp(w, from, data, len, false);
         return;
     }
-    if (path_fly(w, from->index, to->index, data, len, false))
-        reset_lost(w, to, &view);
+    path_fly(w, from->index, to->index, data, len, false);
     if (rng_chance(&w->net, path->plan.duplicate_ppm))
         path_fly(w, from->index, to->index, data, len, true);
 }

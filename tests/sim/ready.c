@@ -13,6 +13,12 @@ static uint32_t interest_of(const struct proc *p)
     return events;
 }
 
+/* Which descriptor, of which socket: old registrations of reused numbers are told apart. */
+static uint64_t event_key(const struct proc *p, int fd)
+{
+    return (uint64_t)p->fds[fd].s->serial << 8 | (unsigned)fd;
+}
+
 void call_epoll_open(struct world *w, struct proc *p)
 {
     int fd = lastack_epoll_create(p->p, 0);
@@ -29,13 +35,15 @@ void call_epoll_open(struct world *w, struct proc *p)
 
 void call_epoll_add(struct world *w, struct proc *p, int fd)
 {
-    struct epoll_event event = {.events = interest_of(p), .data.u64 = p->fds[fd].s->serial};
+    struct epoll_event event = {.events = interest_of(p), .data.u64 = event_key(p, fd)};
     int result = lastack_epoll_ctl(p->p, p->epoll_fd, EPOLL_CTL_ADD, fd, &event);
     if (result == -EEXIST) /* a dup'ed or forked twin keeps an old registration alive */
         result = lastack_epoll_ctl(p->p, p->epoll_fd, EPOLL_CTL_MOD, fd, &event);
     ORACLE(w, result == 0 || (w->plan.tight && (result == -ENOMEM || result == -ENOSPC)),
            "epoll_ctl: %s", strerror(-result));
     p->fds[fd].registered = true;
+    STORY(w, "host %u  pid %u epoll_ctl(%d, ADD, %d, 0x%x)  [socket %u]", p->host->index, p->pid,
+          p->epoll_fd, fd, event.events, p->fds[fd].s->serial);
     world_mix(w, (uint64_t)fd);
 }
 
@@ -46,8 +54,7 @@ static void check_epoll_event(struct world *w, struct proc *p, int fd, uint32_t 
     ORACLE(w, (events & all) && !(events & all & ~(uint32_t)(uint16_t)ready),
            "epoll says 0x%x for descriptor %d, poll 0x%x", events, fd, (unsigned)ready);
     if (p->wake == WAKE_EPOLL_ONESHOT) {
-        struct epoll_event again = {.events = interest_of(p),
-                                    .data.u64 = p->fds[fd].s->serial};
+        struct epoll_event again = {.events = interest_of(p), .data.u64 = event_key(p, fd)};
         int result = lastack_epoll_ctl(p->p, p->epoll_fd, EPOLL_CTL_MOD, fd, &again);
         ORACLE(w, result == 0 || result == -ENOENT, "epoll_ctl(MOD): %s", strerror(-result));
     }
@@ -60,15 +67,15 @@ int call_epoll_wait(struct world *w, struct proc *p, int fds[], int max)
     int found = 0;
     int cnt = lastack_epoll_wait(p->p, p->epoll_fd, events, 8);
     ORACLE(w, cnt >= 0 && cnt <= 8, "epoll_wait says %d", cnt);
-    for (int i = 0; i < cnt; i++) {
-        for (int fd = 0; fd < FD_MAX && found < max; fd++) {
-            const struct sock *s = p->fds[fd].s;
-            if (!s || s->serial != events[i].data.u64 || !p->fds[fd].registered)
-                continue;
-            check_epoll_event(w, p, fd, events[i].events);
-            fds[found++] = fd;
-        }
+    for (int i = 0; i < cnt && found < max; i++) {
+        int fd = (int)(events[i].data.u64 & 0xff);
+        if (!p->fds[fd].s || event_key(p, fd) != events[i].data.u64 || !p->fds[fd].registered)
+            continue;
+        check_epoll_event(w, p, fd, events[i].events);
+        fds[found++] = fd;
     }
+    STORY(w, "host %u  pid %u epoll_wait(%d) = %d, %d of them its own", p->host->index, p->pid,
+          p->epoll_fd, cnt, found);
     world_mix(w, (uint64_t)cnt);
     return found;
 }

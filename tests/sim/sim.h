@@ -245,7 +245,7 @@ struct conn {
 
     /* the wire, as far as this host has sent and was sent */
     bool iss_known, irs_known, fin_out;
-    bool rst_lost; /* a reset for it was lost: it may never learn that its peer is gone */
+    bool rst_unsure; /* a reset came to it over a bad path: it may never learn that its peer is gone */
     uint32_t iss, irs;
     uint32_t una;       /* highest acknowledgment delivered */
     uint32_t out_end;   /* highest sequence end sent */

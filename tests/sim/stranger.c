@@ -11,7 +11,7 @@ static struct conn *random_conn(struct world *w)
     uint32_t cnt = 0;
     for (unsigned i = 0; i < CONN_BUCKETS; i++)
         for (struct conn *c = w->conns[i]; c; c = c->next)
-            if (!c->dead && !c->local && c->irs_known && c->iss_known && c->right_out_known &&
+            if (!c->dead && !c->local && c->irs_known && c->una != c->iss && c->right_out_known &&
                 c->state >= LASTACK_ESTABLISHED && c->state < LASTACK_TIME_WAIT &&
                 rng_below(&w->net, ++cnt) == 0)
                 found = c;

@@ -89,6 +89,8 @@ static void batch_add(struct world *w, struct host *host, struct packet *packet,
         frame->iov[1] = (struct iovec){packet->data + cut, packet->len - cut};
     }
     if (packet->corrupt) {
+        STORY(w, "      (host %u gets a damaged packet of %u bytes: %s)", host->index, packet->len,
+              wrong);
         v->is_tcp = false;
         v->protocol = 0;
     } else if (!wrong && v->is_tcp) {
@@ -271,7 +273,11 @@ static void world_until(struct world *w, uint64_t until)
 static bool peer_died_silently(struct world *w, const struct conn *c)
 {
     const struct conn *peer = conn_peer(w, c);
-    if (c->rst_lost)
+    if (c->rst_unsure)
+        return true;
+    bool no_rst = peer && (peer->death_from == LASTACK_LAST_ACK ||
+                           peer->death_from == LASTACK_CLOSING); /* RFC 9293 3.10.5 */
+    if (no_rst && peer->death_cause == LASTACK_CAUSE_OPERATOR)
         return true;
     return peer && peer->dead && !c->local &&
            (peer->death_cause == LASTACK_CAUSE_RETRY_LIMIT ||
