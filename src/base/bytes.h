@@ -33,6 +33,14 @@ static inline void store_be32(void *p, uint32_t v)
     memcpy(p, &v, sizeof v);
 }
 
+/* memcpy for payload. Where gcc can bound the length it copies with `rep movs`, which starts slowly;
+ * hiding the bound makes it call the library's, which picks by CPU. */
+static inline void copy_bytes(void *restrict to, const void *restrict from, size_t len)
+{
+    __asm__("" : "+r"(len));
+    memcpy(to, from, len);
+}
+
 #define MIN(a, b) ((a) < (b) ? (a) : (b))
 #define MAX(a, b) ((a) > (b) ? (a) : (b))
 #define ARRAY_LEN(a) (sizeof(a) / sizeof((a)[0]))

@@ -92,15 +92,19 @@ size_t flow_table_bytes(const struct flow_table *t)
            65536 * sizeof(struct port_use);
 }
 
-struct flow *flow_find(const struct flow_table *t, const struct lastack_tuple *key)
+struct flow *flow_find(struct flow_table *t, const struct lastack_tuple *key)
 {
+    if (t->last != NULL && tuple_equal(&t->last->key, key))
+        return t->last;
     uint32_t reference = *bucket_of(t, tuple_hash(t, key));
     while (reference != 0) {
         struct flow *flow = flow_at(t, reference);
         if (reference >> REFERENCE_BITS == FLOW_CONNECTION)
             connection_prefetch(container_of(flow, struct connection, flow));
-        if (tuple_equal(&flow->key, key))
+        if (tuple_equal(&flow->key, key)) {
+            t->last = flow;
             return flow;
+        }
         reference = flow->hash_next;
     }
     return NULL;
@@ -152,6 +156,8 @@ void flow_remove(struct flow_table *t, struct flow *flow)
 {
     if (!flow->hashed)
         return;
+    if (t->last == flow)
+        t->last = NULL;
     uint32_t own = reference_of(t, flow);
     uint32_t *link = bucket_of(t, tuple_hash(t, &flow->key));
     while (*link != own) {

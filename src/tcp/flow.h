@@ -48,6 +48,7 @@ struct flow_table {
     uint32_t segment_cnt, segment_cap;
     uint32_t bucket_cnt;               /* in use */
     uint32_t used;
+    struct flow *last; /* found last: segments come in trains */
     struct port_use *port_use;         /* per local port */
 };
 
@@ -56,7 +57,7 @@ void flow_table_free(struct flow_table *table);
 
 size_t flow_table_bytes(const struct flow_table *table);
 
-struct flow *flow_find(const struct flow_table *table, const struct lastack_tuple *key);
+struct flow *flow_find(struct flow_table *table, const struct lastack_tuple *key);
 /* The key must not be in the table. */
 void flow_insert(struct flow_table *table, struct flow *flow);
 void flow_remove(struct flow_table *table, struct flow *flow);

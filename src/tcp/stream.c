@@ -59,7 +59,7 @@ static void source_copy(const struct source *source, size_t skip, uint8_t *to, s
     while (len > 0) {
         size_t cnt = MIN(len, iov->iov_len - offset);
         if (cnt > 0)
-            memcpy(to, (const uint8_t *)iov->iov_base + offset, cnt);
+            copy_bytes(to, (const uint8_t *)iov->iov_base + offset, cnt);
         to += cnt;
         len -= cnt;
         offset = 0;
@@ -126,7 +126,7 @@ void stream_read(const struct stream *s, size_t offset, void *to, size_t len)
     while (len > 0) {
         size_t at = in_page(s, offset);
         size_t take = MIN(len, PAGE_LEN - at);
-        memcpy(out, *slot_of(s, page_number(s, offset)) + at, take);
+        copy_bytes(out, *slot_of(s, page_number(s, offset)) + at, take);
         out += take;
         offset += take;
         len -= take;
