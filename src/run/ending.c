@@ -248,6 +248,9 @@ static void closings_settle(struct supervisor *s, struct pair *pair)
     pid_t pid;
     int fd;
 
+    if (pair->settled)
+        return;
+    pair->settled = true;
     list_for_each(node, &s->closings) {
         struct closing *closing = closing_of(node);
 
@@ -321,7 +324,7 @@ static bool closing_is_due(struct supervisor *s, struct closing *closing)
     if (closing->due_ns > s->now_ns)
         return false;
     if (closing->pair->hung_up) {
-        closing->due_ns = LASTACK_NEVER; /* it is settled with the last close */
+        closing->due_ns = LASTACK_NEVER; /* the count is 0: closings_settle() has it, or will */
         return false;
     }
     if (closing->look_cnt++ < CLOSING_LOOK_MAX &&
@@ -363,6 +366,7 @@ void ending_leaving(struct supervisor *s, struct pair *pair)
 {
     if (list_linked(&pair->queue))
         return;
+    closings_settle(s, pair);
     pair->moved_ns = s->now_ns;
     list_push_back(&s->leaving, &pair->queue);
 }

@@ -76,6 +76,7 @@ struct pair {
     bool token;            /* one byte of ours waits at the end of B's queue */
     bool shut_wr_late;     /* shutdown(WR) waits until `up_left` bytes are sent */
     bool hung_up;          /* the last reference is gone; what it wrote is still on its way */
+    bool settled;          /* ... and who closed it is recorded */
     bool unread_close;     /* ... and it had not read everything: reset */
     bool connect_async;    /* CONNECTING, and nobody waits in connect(2) */
     uint32_t up_left;
