@@ -73,7 +73,7 @@ ssize_t lastack_reserve(lastack_process *p, int fd, struct iovec *iov, size_t *i
     *iov_cnt = stream_room(&c->send, &tcp_of(p->stack)->pages, c->send.len, tcp_call_room(c), iov,
                            *iov_cnt, &covered);
     if (covered == 0) {
-        c->flags |= CONNECTION_WANTS_ROOM;
+        tcp_call_wait_room(tcp_of(p->stack), c);
         return -EAGAIN;
     }
     return (ssize_t)covered;

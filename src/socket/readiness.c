@@ -13,8 +13,8 @@
 /* Two thirds full is full, as Linux has it; whoever asks in vain is told when there is room. */
 static bool has_room(struct connection *c)
 {
-    if (c->send.len < c->options.send_buffer / 3 * 2)
-        return true;
+    if (c->send.len < c->options.send_buffer / 3 * 2 && !list_linked(&c->queue_link))
+        return true; /* not full, not starving for memory */
     c->flags |= CONNECTION_WANTS_ROOM;
     return false;
 }
@@ -53,6 +53,7 @@ uint32_t socket_readiness(const struct socket *s)
 int lastack_poll(lastack_process *p, struct pollfd *fds, size_t fd_cnt)
 {
     int cnt = 0;
+    events_spread(p->stack);
     for (size_t i = 0; i < fd_cnt; i++) {
         struct file *file = fds[i].fd >= 0 ? process_file(p, fds[i].fd) : NULL;
         uint32_t ready = 0;
@@ -70,6 +71,7 @@ int lastack_poll(lastack_process *p, struct pollfd *fds, size_t fd_cnt)
 void events_spread(lastack *stack)
 {
     struct list *node;
+    tcp_feed(tcp_of(stack));
     while ((node = list_pop_front(&tcp_of(stack)->events)) != NULL) {
         struct file *file = container_of(node, struct file, owner.event_link);
         if (file->kind == FILE_LINGER) {

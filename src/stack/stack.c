@@ -84,7 +84,9 @@ size_t stack_tx(struct stack *stack, struct lastack_frame *frames, size_t max, u
             continue;
         stack->packets_out++;
         if (frames[cnt].interface == LASTACK_LOOPBACK) {
+            stack->tcp.delivering_id = frames[cnt].connection_id;
             ip_input(stack, &frames[cnt]);
+            stack->tcp.delivering_id = 0;
             budget--;
             if (stack->tcp.config.tap_loopback)
                 return cnt + 1; /* its bytes are whole until something else moves */

@@ -39,13 +39,20 @@ void tcp_call_sent(struct tcp *tcp, struct connection *c, size_t len)
     connection_owe(tcp, c, 0);
 }
 
+void tcp_call_wait_room(struct tcp *tcp, struct connection *c)
+{
+    c->flags |= CONNECTION_WANTS_ROOM;
+    if (tcp_call_room(c) > 0 && !list_linked(&c->queue_link))
+        list_push_back(&tcp->starving, &c->queue_link);
+}
+
 size_t tcp_call_send(struct tcp *tcp, struct connection *c, const struct source *source, size_t len)
 {
     size_t room = MIN(tcp_call_room(c), len);
     size_t done = stream_write(&c->send, &tcp->pages, c->send.len, source, room);
     tcp_call_sent(tcp, c, done);
     if (done < len)
-        c->flags |= CONNECTION_WANTS_ROOM;
+        tcp_call_wait_room(tcp, c);
     return done;
 }
 

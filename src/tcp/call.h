@@ -17,6 +17,8 @@ size_t tcp_call_room(const struct connection *c);
 /* SEND: queue at most `len` bytes; returns how many, 0 when the buffer is full or memory short. */
 size_t tcp_call_send(struct tcp *tcp, struct connection *c, const struct source *source,
                      size_t len);
+/* A program wants to send and cannot: it hears when it can, whether buffer or memory is short. */
+void tcp_call_wait_room(struct tcp *tcp, struct connection *c);
 /* Bytes written into spans of stream_room were filled. */
 void tcp_call_sent(struct tcp *tcp, struct connection *c, size_t len);
 /* RECEIVE: the first `len` queued bytes are taken by the program. */

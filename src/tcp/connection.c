@@ -13,13 +13,16 @@
 /* DESIGN: what the stack itself may end when the table is full are orphans, oldest first. */
 static bool orphan_reclaim(struct tcp *tcp)
 {
-    if (list_empty(&tcp->orphans))
-        return false;
-    struct connection *c = container_of(tcp->orphans.next, struct connection, queue_link);
-    tcp_drop(tcp, DROP_ORPHAN_LIMIT, &c->flow.key, c->id);
-    connection_abort(tcp, c, LASTACK_CAUSE_MEMORY, 0);
-    connection_settle(tcp, c);
-    return true;
+    list_for_each(node, &tcp->orphans) {
+        struct connection *c = container_of(node, struct connection, queue_link);
+        if (c->id == tcp->delivering_id) /* its bytes are on their way through the loopback */
+            continue;
+        tcp_drop(tcp, DROP_ORPHAN_LIMIT, &c->flow.key, c->id);
+        connection_reset(tcp, c, LASTACK_CAUSE_MEMORY, 0);
+        connection_settle(tcp, c);
+        return true;
+    }
+    return false;
 }
 
 struct connection *connection_create(struct tcp *tcp, const struct lastack_tuple *key,
@@ -68,10 +71,9 @@ static void connection_leave(struct tcp *tcp, struct connection *c)
         if (c->receive.len == 0)
             stream_clear(&c->receive, &tcp->pages);
     }
-    if (connection_has(c, CONNECTION_ORPHAN)) {
+    if (!connection_has(c, CONNECTION_UNACCEPTED))
         list_remove(&c->queue_link);
-        tcp->orphan_cnt--;
-    }
+    tcp->orphan_cnt -= connection_has(c, CONNECTION_ORPHAN);
 }
 
 static void edge_record(struct tcp *tcp, const struct connection *c, enum lastack_state to,
@@ -129,9 +131,14 @@ void connection_abort(struct tcp *tcp, struct connection *c, enum lastack_cause 
     switch (connection_state(c)) {
     case LASTACK_CLOSED:
         break;
-    case LASTACK_SYN_SENT:
     case LASTACK_CLOSING:
     case LASTACK_LAST_ACK:
+        if (c->send.len > 0) { /* but it must not take silence for the end of our data */
+            connection_reset(tcp, c, cause, error);
+            break;
+        }
+        /* fall through */
+    case LASTACK_SYN_SENT:
         connection_move(tcp, c, LASTACK_CLOSED, cause, error);
         break;
     default:
@@ -159,6 +166,7 @@ void connection_orphan(struct tcp *tcp, struct connection *c)
     if (connection_state(c) == LASTACK_CLOSED)
         return;
     c->flags |= CONNECTION_ORPHAN;
+    list_remove(&c->queue_link);
     list_push_back(&tcp->orphans, &c->queue_link);
     tcp->orphan_cnt++;
     if (connection_state(c) == LASTACK_FIN_WAIT_2)

@@ -102,7 +102,7 @@ struct connection {
         struct listener *listener; /* while unaccepted */
     };
     struct list tx_link;
-    struct list queue_link; /* accept queue; orphan list */
+    struct list queue_link; /* accept queue; orphans; held ones that starve for memory */
     struct timer timer;
     uint32_t deadline[DEADLINE_CNT]; /* tick; 0: off */
 

@@ -169,10 +169,12 @@ static void refuse(struct tcp *tcp, const struct half_open *half, enum drop reas
     tcp_drop(tcp, reason, &half->flow.key, half->listener->id);
 }
 
+/* No SYN, so the window is scaled (RFC 7323 2.2). */
 static void ack_again(struct tcp *tcp, const struct half_open *half)
 {
+    uint8_t shift = half->snd_wscale != TCP_WSCALE_NONE ? tcp->rcv_wscale : 0;
     reply_plain(tcp, &half->flow.key, half->iss + 1, half->irs + 1, TCP_ACK,
-                window_syn(&half->listener->options));
+                (uint16_t)(window_syn(&half->listener->options) >> shift));
 }
 
 static void handshake_done(struct tcp *tcp, struct half_open *half, struct segment *seg)
@@ -220,7 +222,8 @@ void half_open_rx(struct tcp *tcp, struct half_open *half, struct segment *seg)
         half_open_answer(tcp, half);
     } else if (!acceptable(half, seg)) {
         refuse(tcp, half, DROP_HALF_OPEN_SEQUENCE);
-        ack_again(tcp, half);
+        if (reply_to_empty_allowed(tcp, seg))
+            ack_again(tcp, half);
     } else if (!(flags & TCP_ACK)) {
         refuse(tcp, half, DROP_HALF_OPEN_NO_ACK);
     } else if (seg->h.ack != half->iss + 1) {

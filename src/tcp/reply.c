@@ -3,6 +3,8 @@
 
 #include "tcp/tcp.h"
 
+#define EMPTY_PER_SECOND 100u
+
 void reply_push(struct tcp *tcp, const struct reply *reply)
 {
     struct reply_queue *q = &tcp->replies;
@@ -31,6 +33,21 @@ bool reply_pop(struct tcp *tcp, struct outgoing *out)
               .wscale = r->wscale},
     };
     return true;
+}
+
+bool reply_to_empty_allowed(struct tcp *tcp, const struct segment *seg)
+{
+    struct reply_queue *q = &tcp->replies;
+    if (segment_seq_len(seg) > 0)
+        return true;
+    if (q->empty_second != tcp->now / 1000) {
+        q->empty_second = tcp->now / 1000;
+        q->empty_cnt = 0;
+    }
+    if (q->empty_cnt++ < EMPTY_PER_SECOND)
+        return true;
+    tcp_drop(tcp, DROP_CHALLENGE_LIMIT, &seg->key, 0);
+    return false;
 }
 
 void reply_plain(struct tcp *tcp, const struct lastack_tuple *key, uint32_t seq, uint32_t ack,

@@ -52,6 +52,7 @@ bool tcp_init(struct tcp *tcp, const struct lastack_config *config, struct wheel
     list_init(&tcp->tx_queue);
     list_init(&tcp->events);
     list_init(&tcp->orphans);
+    list_init(&tcp->starving);
     for (uint32_t i = 0; i < LISTENER_BUCKETS; i++)
         list_init(&tcp->listener_buckets[i]);
     timer_init(&tcp->time_wait_timer, TIMER_TIME_WAIT);
@@ -199,6 +200,15 @@ uint64_t stamp_ns(struct stamp stamp)
     uint64_t ms = 0;
     memcpy(&ms, stamp.bytes, sizeof stamp.bytes);
     return ms == 0 ? 0 : MAX((ms - 1) * 1000000, 1u);
+}
+
+void tcp_feed(struct tcp *tcp)
+{
+    uint32_t unused = tcp->pages.limit - tcp->pages.used;
+    if (unused < 2 || unused < tcp->pages.limit / 16) /* one page and its directory */
+        return;
+    for (struct list *node; (node = list_pop_front(&tcp->starving)) != NULL;)
+        connection_notify(tcp, container_of(node, struct connection, queue_link));
 }
 
 void tcp_notify(struct tcp *tcp, struct tcp_owner *owner)

@@ -48,6 +48,8 @@ struct tcp {
     struct reply_queue replies;
     struct list events; /* owners with something to hear */
     struct list orphans;
+    struct list starving; /* connections whose send found no memory */
+    uint64_t delivering_id; /* whose segment is on its way through the loopback; 0: none */
     uint32_t orphan_cnt, unaccepted_cnt;
     uint32_t cookie_until; /* tick until which cookies may come back; 0: none out */
 
@@ -81,6 +83,8 @@ void tcp_record(struct tcp *tcp, const struct connection *c, enum lastack_record
                 enum lastack_cause cause, uint32_t arg);
 void stamp_set(struct tcp *tcp, struct stamp *stamp);
 uint64_t stamp_ns(struct stamp stamp);
+/* Memory may be back: those who starved for it hear of it. */
+void tcp_feed(struct tcp *tcp);
 void tcp_notify(struct tcp *tcp, struct tcp_owner *owner);
 
 #endif

@@ -121,7 +121,8 @@ void time_wait_rx(struct tcp *tcp, struct time_wait *tw, struct segment *seg)
     } else {
         tcp_drop(tcp, DROP_TIME_WAIT_SEGMENT, &seg->key, 0);
     }
-    if (fin_again || segment_seq_len(seg) > 0 || seg->h.seq != tw->rcv_nxt)
+    bool odd = segment_seq_len(seg) > 0 || seg->h.seq != tw->rcv_nxt;
+    if (odd && reply_to_empty_allowed(tcp, seg))
         answer(tcp, tw);
 }
 
