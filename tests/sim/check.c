@@ -28,6 +28,15 @@ static uint64_t damage_count(const struct host *host)
     return sum;
 }
 
+/* Each damaged packet was dropped by a name that says so. */
+static void check_damage(struct world *w, const struct host *host)
+{
+    uint64_t dropped = damage_count(host);
+    ORACLE(w, dropped >= host->corrupt_in && dropped <= host->corrupt_in + host->corrupt_pieces,
+           "host %u: %llu corrupted packets went in, %llu were dropped by name", host->index,
+           (unsigned long long)host->corrupt_in, (unsigned long long)dropped);
+}
+
 /* ---- holders --------------------------------------------------------------------- */
 
 static bool holder_in_model(struct world *w, const struct sock *s, const struct lastack_holder *h)
@@ -216,9 +225,7 @@ static void check_usage(struct world *w, struct host *host)
     if (!host->used_loopback)
         ORACLE(w, u.packets_in == host->frames_in, "usage says %llu packets in, %llu went in",
                (unsigned long long)u.packets_in, (unsigned long long)host->frames_in);
-    ORACLE(w, damage_count(host) == host->corrupt_in,
-           "%llu corrupted packets went in, %llu were dropped by name",
-           (unsigned long long)host->corrupt_in, (unsigned long long)damage_count(host));
+    check_damage(w, host);
 }
 
 void check_host(struct world *w, struct host *host)
@@ -264,10 +271,7 @@ void check_end(struct world *w)
                "%u sockets, %u listeners, %u processes, %u unaccepted, %llu buffer bytes",
                i, u.connections, u.half_open, u.time_wait, u.orphans, u.sockets, u.listeners,
                u.processes, u.unaccepted, (unsigned long long)u.buffer_bytes);
-        ORACLE(w, damage_count(&w->host[i]) == w->host[i].corrupt_in,
-               "host %u: %llu corrupted packets went in, %llu were dropped by name", i,
-               (unsigned long long)w->host[i].corrupt_in,
-               (unsigned long long)damage_count(&w->host[i]));
+        check_damage(w, &w->host[i]);
         const char *name;
         for (unsigned r = 0; (name = lastack_drop_name(r)) && r < REASON_MAX; r++)
             w->coverage->drop[r] += lastack_drop_count(w->host[i].stack, r);

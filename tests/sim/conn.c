@@ -143,8 +143,8 @@ static void conn_move(struct world *w, struct conn *c, const struct lastack_reco
     edge_explain(w, c, r);
     c->state = r->to;
     c->state_since_ns = r->time_ns;
-    if (r->to >= LASTACK_ESTABLISHED)
-        c->was_synchronized = true;
+    c->was_synchronized = c->was_synchronized || r->to >= LASTACK_ESTABLISHED;
+    c->was_established = c->was_established || r->to == LASTACK_ESTABLISHED;
     bool reused = r->from == LASTACK_TIME_WAIT && r->to == LASTACK_SYN_RCVD; /* its heir is born */
     if (r->to != LASTACK_CLOSED && !reused)
         return;

@@ -123,12 +123,16 @@ static void explain_timers(struct world *w, struct conn *c, const struct lastack
         explain_retry_limit(w, c, where);
         break;
     case LASTACK_CAUSE_PROBE_LIMIT:
-        ORACLE(w, !conn_held(c), "%s: probe limit of a connection that a program holds", where);
+        ORACLE(w, !conn_held(c) || (c->local && w->plan.tight) ||
+                      w->now - c->last_in_ns >= config->retry_max * (config->rto_min_ms * MS),
+               "%s: probe limit of a connection that a program holds and the peer answers", where);
         break;
     case LASTACK_CAUSE_USER_TIMEOUT:
         ORACLE(w, s && s->user_timeout_ms, "%s: user timeout that nobody has set", where);
-        ORACLE(w, c->local || w->now - c->una_ns + 2 * MS >= s->user_timeout_ms * MS,
-               "%s: user timeout too early", where);
+        /* The last ACK may have come in a segment that was too old to be looked at. */
+        ORACLE(w, c->local || w->now - c->una_before_ns + 2 * MS >= s->user_timeout_ms * MS,
+               "%s: user timeout of %u ms after %llu", where, s->user_timeout_ms,
+               (unsigned long long)((w->now - c->una_before_ns) / MS));
         break;
     case LASTACK_CAUSE_KEEPALIVE:
         ORACLE(w, s && s->keepalive, "%s: keepalive that nobody has set", where);

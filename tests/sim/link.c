@@ -34,7 +34,7 @@ void link_heal(struct world *w)
             struct path *path = &w->link.path[i][j];
             path->down = 0;
             path->plan.loss_ppm = path->plan.corrupt_ppm = 0;
-            path->plan.duplicate_ppm = path->plan.reorder_ppm = 0;
+            path->plan.duplicate_ppm = path->plan.reorder_ppm = path->plan.fragment_ppm = 0;
             path->plan.queue_max = UINT32_MAX;
             if (path->plan.byte_ns > 1000)
                 path->plan.byte_ns = 1000;
@@ -167,8 +167,8 @@ static void packet_corrupt(struct world *w, struct packet *packet)
         world_fail(w, "simulator: a corrupted packet passes its own checksum");
 }
 
-static void path_fly(struct world *w, unsigned from, unsigned to, const uint8_t *data, size_t len,
-                     bool copy)
+static struct packet *path_fly(struct world *w, unsigned from, unsigned to, const uint8_t *data,
+                               size_t len, bool copy)
 {
     struct path *path = &w->link.path[from][to];
     struct packet *packet = packet_new(w, len);
@@ -192,6 +192,33 @@ static void path_fly(struct world *w, unsigned from, unsigned to, const uint8_t 
         packet_corrupt(w, packet);
     path->flying++;
     heap_push(&w->link, packet);
+    return packet;
+}
+
+/* A router cuts it; each piece has a fate of its own. Two packets that are cut at one time have
+ * different identifications, as RFC 6864 wants for packets that may be fragmented. */
+static void path_fly_cut(struct world *w, unsigned from, unsigned to, const uint8_t *data,
+                         size_t len)
+{
+    static _Thread_local uint8_t whole[65536], cut[65536];
+    struct pieces *pieces = arena_get(&w->arena, sizeof *pieces + len);
+    size_t payload_len = len - 20, at = 0;
+    memcpy(whole, data, len);
+    memcpy(pieces->whole, data, len);
+    pieces->len = (uint32_t)len;
+    w->link.next_id++;
+    whole[4] = (uint8_t)(w->link.next_id >> 8);
+    whole[5] = (uint8_t)w->link.next_id;
+    while (at < payload_len) {
+        size_t part = 8 * (1 + rng_below(&w->net, (uint32_t)(payload_len / 8)));
+        if (part > payload_len - at || pieces->cnt == PIECES_MAX - 1)
+            part = payload_len - at;
+        size_t cut_len = packet_cut(cut, whole, len, at, part);
+        struct packet *packet = path_fly(w, from, to, cut, cut_len, false);
+        packet->pieces = pieces;
+        packet->piece = (uint8_t)pieces->cnt++;
+        at += part;
+    }
 }
 
 /* Over this path a reset may be lost, come damaged, or come before the bytes it follows. */
@@ -201,7 +228,8 @@ static void reset_watch(struct world *w, struct host *to, const struct packet_vi
     const struct path_plan *p = &path->plan;
     if (!view->is_tcp || !(view->flags & F_RST) || w->phase != PHASE_CHAOS)
         return;
-    if (!p->loss_ppm && !p->corrupt_ppm && !p->reorder_ppm && !w->plan.outage_cnt)
+    if (!p->loss_ppm && !p->corrupt_ppm && !p->reorder_ppm && !p->fragment_ppm &&
+        !w->plan.outage_cnt)
         return;
     struct lastack_tuple t = view_tuple(view, false);
     struct conn *c = conn_find(w, to, &t);
@@ -264,6 +292,10 @@ void link_send(struct world *w, struct host *from, const struct lastack_frame *f
         STORY(w, "      (lost)");
         if (w->phase == PHASE_CHAOS && view.is_tcp && rng_chance(&w->net, w->plan.icmp_ppm))
             stranger_icmp(w, from, data, len, false);
+        return;
+    }
+    if (len >= 48 && rng_chance(&w->net, path->plan.fragment_ppm)) {
+        path_fly_cut(w, from->index, to->index, data, len);
         return;
     }
     path_fly(w, from->index, to->index, data, len, false);

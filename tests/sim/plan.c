@@ -93,6 +93,8 @@ static void draw_path(struct path_plan *p, struct rng *r, enum plan_link kind)
         p->reorder_ppm = rng_below(r, most * 2 * PERCENT);
     if (rng_chance(r, 50 * PERCENT))
         p->corrupt_ppm = rng_below(r, most * PERCENT);
+    if (rng_chance(r, 15 * PERCENT))
+        p->fragment_ppm = rng_below(r, most * 2 * PERCENT);
     if (rng_chance(r, 20 * PERCENT))
         p->queue_max = 1 + rng_below(r, 20);
 }
@@ -139,6 +141,7 @@ static void draw_programs(struct plan *plan, struct rng *r)
     plan->hold_ppm = PICK(r, 0, 0, 5, 30) * PERCENT;
     plan->never_accept_ppm = PICK(r, 0, 0, 10, 50) * PERCENT;
     plan->stranger_ppm = PICK(r, 0, 0, 0, 2, 20) * PERCENT;
+    plan->flood_ppm = PICK(r, 0, 0, 0, 0, 5, 50) * PERCENT;
     plan->icmp_ppm = PICK(r, 0, 0, 10, 100) * PERCENT;
     plan->backlog_max = PICK(r, 1, 2, 8, 128);
     plan->gap_us = PICK(r, 100, 1000, 10000, 100000);
@@ -164,5 +167,5 @@ void plan_draw(struct plan *plan, uint64_t seed)
     draw_links(plan, &r);
     draw_programs(plan, &r);
     if (plan->checksum_free)
-        plan->stranger_ppm = 0; /* he would have to be inside the machine */
+        plan->stranger_ppm = plan->flood_ppm = 0; /* he would have to be inside the machine */
 }

@@ -108,6 +108,8 @@ const char *packet_parse(struct packet_view *view, const uint8_t *data, size_t l
                          bool checksum_free);
 /* A TCP packet for an attack or an answer; returns its length. `out` has room for 64 bytes. */
 size_t packet_make(uint8_t *out, const struct packet_view *view);
+/* The part of a packet's payload from `from` (a multiple of 8); returns the fragment's length. */
+size_t packet_cut(uint8_t *out, const uint8_t *whole, size_t whole_len, size_t from, size_t len);
 
 static inline int32_t seq_diff(uint32_t a, uint32_t b)
 {
@@ -118,6 +120,7 @@ static inline int32_t seq_diff(uint32_t a, uint32_t b)
 
 struct path_plan { /* one direction between two hosts */
     uint32_t loss_ppm, duplicate_ppm, reorder_ppm, corrupt_ppm;
+    uint32_t fragment_ppm; /* a router on the way cuts the packet into pieces */
     uint64_t delay_ns, jitter_ns;
     uint64_t byte_ns; /* transmission time of a byte, 0: infinitely fast */
     uint32_t queue_max; /* packets on the way */
@@ -161,6 +164,7 @@ struct plan {
     uint32_t hold_ppm;     /* of descriptors and programs are held on purpose */
     uint32_t never_accept_ppm;
     uint32_t stranger_ppm; /* per delivered packet: a blind attacker adds one of his own */
+    uint32_t flood_ppm;    /* per delivered packet: SYNs from nowhere, and other noise */
     uint32_t icmp_ppm;     /* per lost packet: a router tells the sender */
     uint32_t backlog_max;
     uint32_t gap_us;       /* mean time between two steps of a timed program */
@@ -236,7 +240,7 @@ struct conn {
     struct lastack_tuple tuple;
     enum lastack_state state;
     bool passive, dead, accepted, local; /* local: both ends on this host */
-    bool was_synchronized;
+    bool was_synchronized, was_established;
     uint8_t death_cause, death_from;
     uint32_t death_errno;
     uint64_t death_ns, state_since_ns, born_ns;
@@ -249,7 +253,7 @@ struct conn {
     uint32_t iss, irs;
     uint32_t una;       /* highest acknowledgment delivered */
     uint32_t out_end;   /* highest sequence end sent */
-    uint64_t una_ns;    /* when `una` moved */
+    uint64_t una_ns, una_before_ns; /* when `una` moved, and the time before that */
     uint32_t tries;     /* emissions of the first unacknowledged byte since it moved */
     uint32_t syn_tries; /* emissions of the SYN */
     bool cookie;        /* born by a cookie's ACK: what was offered is not known */
@@ -318,6 +322,7 @@ struct host {
     uint64_t record_cursor;
     uint32_t next_pid;
     uint64_t frames_in, frames_out, corrupt_in, stranger_in;
+    uint64_t corrupt_pieces; /* of cut packets: the whole may or may not come together */
     bool used_loopback;
     uint64_t told_ns; /* the time that the stack knows */
 };
@@ -328,9 +333,19 @@ struct packet {
     uint64_t due_ns, order;
     uint8_t source, destination;
     bool corrupt, genuine;
+    struct pieces *pieces; /* of which this is number `piece`, or NULL */
+    uint8_t piece;
     uint32_t len;
     uint8_t data[];
 };
+
+/* A packet that was cut: with the last piece the whole has arrived. In the world's arena. */
+struct pieces {
+    uint32_t cnt, arrived; /* a bit for each */
+    uint32_t len;
+    uint8_t whole[];
+};
+#define PIECES_MAX 4
 
 struct path {
     struct path_plan plan;
@@ -343,6 +358,7 @@ struct link {
     struct packet **heap;
     size_t heap_len, heap_cap;
     uint64_t order;
+    uint16_t next_id; /* of packets that are cut */
     struct path path[HOST_MAX][HOST_MAX];
 };
 
@@ -462,6 +478,7 @@ void link_inject(struct world *w, unsigned to, const uint8_t *data, size_t len);
 
 /* stranger.c: a blind attacker, and a router's ICMP */
 void stranger_strike(struct world *w);
+void stranger_flood(struct world *w);
 void stranger_icmp(struct world *w, struct host *to, const uint8_t *lost, size_t len, bool hard);
 
 /* conn.c: connections as recorder and wire tell them */

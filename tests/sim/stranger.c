@@ -11,7 +11,7 @@ static struct conn *random_conn(struct world *w)
     uint32_t cnt = 0;
     for (unsigned i = 0; i < CONN_BUCKETS; i++)
         for (struct conn *c = w->conns[i]; c; c = c->next)
-            if (!c->dead && !c->local && c->irs_known && c->una != c->iss && c->right_out_known &&
+            if (!c->dead && !c->local && c->irs_known && c->was_established && c->right_out_known &&
                 c->state >= LASTACK_ESTABLISHED && c->state < LASTACK_TIME_WAIT &&
                 rng_below(&w->net, ++cnt) == 0)
                 found = c;
@@ -93,6 +93,53 @@ static void put_sum(uint8_t *p, size_t len, size_t at)
         sum = (sum & 0xffff) + (sum >> 16);
     p[at] = (uint8_t)(~sum >> 8);
     p[at + 1] = (uint8_t)~sum;
+}
+
+static const struct sock *random_listener(struct world *w)
+{
+    const struct sock *found = NULL;
+    uint32_t cnt = 0;
+    for (const struct sock *s = w->socks; s; s = s->next)
+        if (s->kind == SOCK_LISTENING && s->refs && rng_below(&w->net, ++cnt) == 0)
+            found = s;
+    return found;
+}
+
+/* SYNs from hosts that do not exist, and what else comes to an open port in the wild. */
+static void forge_for_listener(struct world *w, struct packet_view *v)
+{
+    static const uint8_t junk[16] = "junkjunkjunkjunk";
+    static const uint8_t flags[] = {F_SYN | F_FIN, F_ACK, 0, F_RST, F_SYN, F_SYN, F_SYN, F_SYN};
+    v->seq = (uint32_t)rng_u64(&w->net);
+    v->ack = (uint32_t)rng_u64(&w->net);
+    v->flags = flags[rng_below(&w->net, sizeof flags)];
+    if (rng_chance(&w->net, 10 * PERCENT)) {
+        v->payload = junk;
+        v->payload_len = sizeof junk;
+    }
+}
+
+void stranger_flood(struct world *w)
+{
+    uint8_t data[128];
+    const struct sock *listener = random_listener(w);
+    for (uint32_t cnt = listener ? 1 + rng_below(&w->net, 6) : 0; cnt; cnt--) {
+        struct packet_view v = {
+            .source = 0x0a000080u + rng_below(&w->net, 100),
+            .destination = listener->host->ip4,
+            .source_port = (uint16_t)(1 + rng_below(&w->net, 65535)),
+            .destination_port = listener->port,
+            .window = rng_below(&w->net, 65536),
+        };
+        forge_for_listener(w, &v);
+        size_t len = packet_make(data, &v);
+        if (rng_chance(&w->net, 5 * PERCENT)) { /* or no TCP at all */
+            data[9] = 17;
+            put_sum(data, 20, 10);
+        }
+        listener->host->stranger_in++;
+        link_inject(w, listener->host->index, data, len);
+    }
 }
 
 /* Host (1), port (3) or network (0) unreachable about a packet that was lost. */

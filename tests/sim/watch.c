@@ -41,7 +41,7 @@ static void watch_peer_syn(struct conn *c, const struct packet_view *v)
 /* Born by the packet that is being read right now (or by a call: then there is none). */
 void watch_born(struct world *w, struct conn *c)
 {
-    c->una_ns = c->last_in_ns = w->now;
+    c->una_ns = c->una_before_ns = c->last_in_ns = w->now;
     for (uint32_t i = 0; i < w->batch_cnt; i++) {
         const struct packet_view *v = &w->batch[i];
         struct lastack_tuple t = view_tuple(v, false);
@@ -81,6 +81,7 @@ static void watch_ack_in(struct world *w, struct conn *c, const struct packet_vi
     if (seq_diff(v->ack, c->una) <= 0)
         return;
     c->una = v->ack;
+    c->una_before_ns = c->una_ns;
     c->una_ns = w->now;
     c->tries = 0;
 }
@@ -127,7 +128,8 @@ static void watch_syn_out(struct world *w, struct conn *c, const struct packet_v
         c->iss = c->una = v->seq;
         c->out_end = v->seq + 1;
         c->iss_known = true;
-        ORACLE(w, !config->fixed_iss_set || v->seq == config->fixed_iss,
+        bool reused = conn_older(c); /* then it must lie above the last one (RFC 6191, RFC 1122) */
+        ORACLE(w, !config->fixed_iss_set || v->seq == config->fixed_iss || reused,
                "%s: not the initial sequence number that was asked for", watch_text(c->host, v));
     }
     ORACLE(w, v->seq == c->iss, "%s: SYN repeated with another sequence number", watch_text(c->host, v));

@@ -145,3 +145,15 @@ size_t packet_make(uint8_t *out, const struct packet_view *view)
     put16(tcp + 16, ~sum_words(pseudo_sum(out, tcp_len), tcp, tcp_len) & 0xffff);
     return 20 + tcp_len;
 }
+
+size_t packet_cut(uint8_t *out, const uint8_t *whole, size_t whole_len, size_t from, size_t len)
+{
+    bool more = 20 + from + len < whole_len;
+    memcpy(out, whole, 20);
+    memcpy(out + 20, whole + 20 + from, len);
+    put16(out + 2, (uint32_t)(20 + len));
+    put16(out + 6, (uint32_t)(from / 8) | (more ? 0x2000 : 0));
+    put16(out + 10, 0);
+    put16(out + 10, ~sum_words(0, out, 20) & 0xffff);
+    return 20 + len;
+}

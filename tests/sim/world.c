@@ -72,14 +72,41 @@ static void host_build(struct world *w, unsigned index)
 
 /* ---- packets in --------------------------------------------------------------------------- */
 
+/* What the stack will see of this packet: NULL until the last piece of a cut one is there. */
+static const uint8_t *packet_whole(struct packet *packet, size_t *len)
+{
+    struct pieces *pieces = packet->pieces;
+    if (packet->corrupt)
+        return NULL;
+    *len = packet->len;
+    if (!pieces)
+        return packet->data;
+    pieces->arrived |= 1u << packet->piece;
+    if (pieces->arrived != (1u << pieces->cnt) - 1)
+        return NULL;
+    pieces->arrived = 0;
+    *len = pieces->len;
+    return pieces->whole;
+}
+
+static bool packet_header_is_good(const struct packet *packet)
+{
+    struct packet_view v;
+    const char *wrong = packet_parse(&v, packet->data, packet->len, false);
+    return wrong && strcmp(wrong, "fragment") == 0;
+}
+
 static void batch_add(struct world *w, struct host *host, struct packet *packet,
                       struct lastack_frame *frame)
 {
-    struct packet_view *v = &w->batch[w->batch_cnt];
-    const char *wrong = packet_parse(v, packet->data, packet->len, w->plan.checksum_free);
-    v->genuine = packet->genuine;
+    struct packet_view *v = &w->batch[w->batch_cnt++];
+    size_t len;
+    const uint8_t *whole = packet_whole(packet, &len);
     host->frames_in++;
-    host->corrupt_in += packet->corrupt;
+    if (packet->corrupt && packet->pieces && packet_header_is_good(packet))
+        host->corrupt_pieces++;
+    else
+        host->corrupt_in += packet->corrupt;
     *frame = (struct lastack_frame){.interface = 1, .len = packet->len, .iov_cnt = 1};
     frame->iov[0] = (struct iovec){packet->data, packet->len};
     if (packet->len > 60 && rng_chance(&w->net, 20 * PERCENT)) {
@@ -88,20 +115,21 @@ static void batch_add(struct world *w, struct host *host, struct packet *packet,
         frame->iov[0].iov_len = cut;
         frame->iov[1] = (struct iovec){packet->data + cut, packet->len - cut};
     }
-    if (packet->corrupt) {
-        STORY(w, "      (host %u gets a damaged packet of %u bytes: %s)", host->index, packet->len,
-              wrong);
-        v->is_tcp = false;
-        v->protocol = 0;
-    } else if (!wrong && v->is_tcp) {
+    *v = (struct packet_view){.genuine = packet->genuine};
+    if (packet->corrupt)
+        STORY(w, "      (host %u gets a damaged packet of %u bytes)", host->index, packet->len);
+    if (!whole || packet_parse(v, whole, len, w->plan.checksum_free))
+        return;
+    v->genuine = packet->genuine;
+    if (v->is_tcp)
         watch_in(w, host, v);
-    }
-    w->batch_cnt++;
 }
 
 static bool packet_wants_company(struct world *w, const struct packet *packet)
 {
     struct packet_view v;
+    if (packet->pieces)
+        return false;
     if (packet_parse(&v, packet->data, packet->len, w->plan.checksum_free))
         return true;
     return v.is_tcp && !(v.flags & (F_SYN | F_RST));
@@ -126,13 +154,16 @@ static void deliver(struct world *w)
                 break;
             packet = link_take(w);
         }
+        bool genuine = packet->genuine;
         fault_rx(w, host, frames, cnt);
         for (uint32_t i = 0; i < cnt; i++)
             free(taken[i]);
         conn_records(w, host);
         w->batch_cnt = 0;
-        if (w->phase == PHASE_CHAOS && rng_chance(&w->net, w->plan.stranger_ppm))
+        if (w->phase == PHASE_CHAOS && genuine && rng_chance(&w->net, w->plan.stranger_ppm))
             stranger_strike(w);
+        if (w->phase == PHASE_CHAOS && genuine && rng_chance(&w->net, w->plan.flood_ppm))
+            stranger_flood(w);
     }
 }
 
@@ -279,7 +310,7 @@ static bool peer_died_silently(struct world *w, const struct conn *c)
                            peer->death_from == LASTACK_CLOSING); /* RFC 9293 3.10.5 */
     if (no_rst && peer->death_cause == LASTACK_CAUSE_OPERATOR)
         return true;
-    return peer && peer->dead && !c->local &&
+    return peer && peer->dead && (!c->local || w->plan.tight) &&
            (peer->death_cause == LASTACK_CAUSE_RETRY_LIMIT ||
             peer->death_cause == LASTACK_CAUSE_USER_TIMEOUT ||
             peer->death_cause == LASTACK_CAUSE_KEEPALIVE ||
