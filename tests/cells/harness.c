@@ -261,10 +261,9 @@ static void sent_frame(struct world *w, const struct lastack_frame *frame)
         w->icmp_cnt++;
 }
 
-void world_collect(struct world *w)
+void world_collect_frames(struct world *w)
 {
     struct lastack_frame frames[8];
-    struct lastack_event event;
     size_t cnt;
     unsigned rounds = 0;
 
@@ -277,6 +276,13 @@ void world_collect(struct world *w)
             test_leave();
         }
     } while (cnt == 8);
+}
+
+void world_collect(struct world *w)
+{
+    struct lastack_event event;
+
+    world_collect_frames(w);
     while (lastack_event(w->stack, &event))
         w->lingered += !!(event.events & LASTACK_LINGERED);
 }

@@ -100,6 +100,7 @@ size_t peer_build(const struct world *w, const struct wire_segment *segment, uin
 
 /* Take everything the stack owes now. */
 void world_collect(struct world *w);
+void world_collect_frames(struct world *w); /* and leave the events */
 /* Let time pass, stopping at each deadline on the way. */
 void world_advance(struct world *w, uint64_t ns);
 /* Advance until the stack has sent `cnt` segments since world_forget, at most `limit_ns`. */

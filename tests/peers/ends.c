@@ -125,6 +125,9 @@ TEST(orphan_behind_zero_window_has_a_bounded_number_of_probes)
     world_established(&w, true);
     data_behind_zero_window(&w, 1000);
     world_close_fd(&w);
+    /* 3 by the configuration, a second apart: not before they have all had their chance */
+    answer_with_zero_window(&w, 2900 * MS);
+    CHECK_EQ(world_state(&w), LASTACK_FIN_WAIT_1);
     answer_with_zero_window(&w, 300 * SECOND);
     CHECK_EQ(world_state(&w), LASTACK_CLOSED);
     CHECK(world_record(&w, LASTACK_RECORD_EDGE, LASTACK_CAUSE_PROBE_LIMIT, &record));

@@ -94,6 +94,21 @@ TEST(accept_errors)
     world_close(&w);
 }
 
+TEST(accept_takes_the_lowest_descriptor_also_0)
+{
+    struct world w;
+    int zero;
+
+    world_open(&w);
+    zero = world_socket(&w);
+    CHECK_EQ(zero, 0);
+    world_listen(&w, 8);
+    CHECK_EQ(lastack_close(w.process, zero), 0);
+    world_handshake(&w);
+    CHECK_EQ(lastack_accept(w.process, w.listener, NULL, NULL, 0), 0);
+    world_close(&w);
+}
+
 /* A full table of descriptors loses no connection. */
 TEST(accept_without_room_for_a_descriptor_keeps_the_connection)
 {

@@ -131,6 +131,10 @@ TEST(reserve_gives_room_and_commit_sends)
     room = lastack_reserve(w.process, w.fd, iov, &cnt);
     CHECK_EQ(lastack_commit(w.process, w.fd, (size_t)room + 1), -EINVAL);
     CHECK_EQ(lastack_commit(w.process, w.fd, 0), 0);
+    cnt = 8;
+    CHECK_EQ(lastack_reserve(w.process, 99, iov, &cnt), -EBADF);
+    CHECK_EQ(lastack_commit(w.process, 99, 1), -EBADF);
+    CHECK_EQ(lastack_reserve(w.process, world_socket(&w), iov, &cnt), -EPIPE);
     world_shutdown(&w, SHUT_WR);
     cnt = 8;
     CHECK_EQ(lastack_reserve(w.process, w.fd, iov, &cnt), -EPIPE);

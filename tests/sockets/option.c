@@ -305,6 +305,26 @@ TEST(acknowledgments_are_delayed_but_not_for_long)
     world_close(&w);
 }
 
+TEST(congestion_control_has_a_name)
+{
+    struct world w;
+    char name[16] = "";
+    socklen_t len = sizeof(name);
+    int fd;
+
+    world_open(&w);
+    fd = world_socket(&w);
+    CHECK_EQ(lastack_getsockopt(w.process, fd, IPPROTO_TCP, TCP_CONGESTION, name, &len), 0);
+    CHECK_GT(strlen(name), 0);
+    CHECK_EQ(lastack_setsockopt(w.process, fd, IPPROTO_TCP, TCP_CONGESTION, name,
+                                (socklen_t)strlen(name)), 0);
+    CHECK_EQ(lastack_setsockopt(w.process, fd, IPPROTO_TCP, TCP_CONGESTION, "nonesuch", 8),
+             -ENOENT);
+    CHECK_EQ(lastack_getsockopt(w.process, fd, IPPROTO_TCP, TCP_NODELAY, NULL, &len), -EFAULT);
+    CHECK_EQ(lastack_setsockopt(w.process, fd, IPPROTO_TCP, TCP_NODELAY, NULL, 4), -EFAULT);
+    world_close(&w);
+}
+
 TEST(tcp_info_says_the_state)
 {
     struct world w;
