@@ -60,7 +60,7 @@ def path_is_there(root, page, span):
         return None
     here = os.path.join(os.path.dirname(page), span)
     if span.startswith(TOP) or re.search(r"\.(c|h|def|py|md|sh|pkt|json|list)$", span):
-        return any(os.path.exists(os.path.join(root, p)) for p in (span, here))
+        return any(os.path.exists(os.path.join(root, p)) for p in (span, here, "src/" + span))
     return None
 
 
