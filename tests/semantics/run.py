@@ -129,7 +129,7 @@ def attach_faults(group, plain, attached, listed):
     faults = []
     for key, want, got in differing(plain, attached):
         if key not in listed:
-            faults.append(f"{key}: the kernel says {want}, attached {got}, not listed")
+            faults.append(f"{key}: the kernel says {want}, lastack {got}, not listed")
         elif listed[key][:2] != (want, got):
             faults.append(f"{key}: listed as {listed[key][0]} against {listed[key][1]}, "
                           f"but it is {want} against {got}")
