@@ -63,7 +63,7 @@ static uint32_t slab_fits(unsigned shift, uint32_t size)
 void pool_init(struct pool *pool, const char *name, size_t size, uint32_t limit)
 {
     assert(size > 0 && size <= 1u << 24);
-    uint32_t object_size = (uint32_t)(size + 15) & ~15u;
+    uint32_t object_size = (uint32_t)(size + 7) & ~7u;
     unsigned shift = SHIFT_MIN;
     uint32_t wanted = limit < OBJECTS_WANTED ? limit + !limit : OBJECTS_WANTED;
     while (shift < SHIFT_MAX && slab_fits(shift, object_size) < wanted)

@@ -13,7 +13,7 @@
 
 struct pool {
     const char *name;
-    uint32_t object_size;    /* rounded up to 16 */
+    uint32_t object_size;    /* rounded up to 8 */
     uint32_t slab_objects;   /* per slab */
     uint32_t used, used_max; /* now, most ever */
     uint32_t limit;          /* most objects at one time */

@@ -16,8 +16,10 @@
 #include "run/notify.h"
 #include "run/pair.h"
 #include "run/pump.h"
+#include "run/watch.h"
 
 #define SIGNAL_MAX 64
+#define DESCRIPTOR_MARGIN (TASK_CACHE_CNT + 64) /* of ours that are no B ends */
 
 void call_listen(struct supervisor *s, struct call *call)
 {
@@ -71,6 +73,10 @@ static struct pair *listener_take(struct supervisor *s, struct pair *listener)
 
     if (node)
         return (struct pair *)((char *)node - offsetof(struct pair, queue));
+    if (s->pair_cnt + DESCRIPTOR_MARGIN > s->descriptor_max) {
+        errno = EMFILE; /* it stays in the queue, as on Linux */
+        return NULL;
+    }
     fd = lastack_accept(s->process, listener->fd, (struct sockaddr *)&peer, &len, SOCK_NONBLOCK);
     if (fd < 0) {
         errno = -fd;
@@ -113,6 +119,7 @@ static void accept_deliver(struct supervisor *s, struct call *call, struct pair 
     }
     if (given >= 0) {
         pair_given(s, pair, call->pid, given);
+        listener->newest = pair->cookie;
         return;
     }
     list_push_back(listener->requeued.next, &pair->queue); /* first in the queue again */
@@ -134,6 +141,7 @@ void call_accept(struct supervisor *s, struct call *call)
         call_answer(s, call, -EINVAL);
         return;
     }
+    watch_accepting(s, call->pid, listener->newest);
     pair = list_empty(&listener->waiting) ? listener_take(s, listener) : NULL;
     if (pair) {
         listener_signal(s, listener, call->a);

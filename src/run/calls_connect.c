@@ -21,6 +21,7 @@
 #include "run/pair.h"
 #include "run/pump.h"
 #include "run/task.h"
+#include "run/watch.h"
 
 #define FILL_LEN (56u << 10) /* > A_SEND_BUFFER / 4, <= 16 pages */
 
@@ -65,6 +66,7 @@ static void connect_succeeded(struct supervisor *s, struct pair *pair)
     pair->kind = PAIR_CONNECTED;
     pair->connect_async = false;
     connect_unfill(pair);
+    watch_start(s, pair);
     pump_down(s, pair); /* rule 2 */
     if (!pair->gone)
         pump_up(s, pair);

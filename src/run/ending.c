@@ -15,6 +15,7 @@
 #include "run/pair.h"
 #include "run/pump.h"
 #include "run/task.h"
+#include "run/watch.h"
 
 #define MS 1000000ull
 #define CLOSING_LOOK_NS (3 * MS)  /* most shared closes are followed by the last one sooner */
@@ -259,6 +260,8 @@ static void closings_settle(struct supervisor *s, struct pair *pair)
     }
     pid = last ? last->pid : task_exiting(pair->pid) ? pair->pid : 0;
     fd = last ? last->fd : -1;
+    if (!last && !s->options.close_trace)
+        watch_last(pair, &pid, &fd);
     list_for_each(entry, &s->closings) {
         struct closing *closing = closing_of(entry);
         uint32_t later;

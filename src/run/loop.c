@@ -22,6 +22,7 @@
 #include "run/pair.h"
 #include "run/pump.h"
 #include "run/task.h"
+#include "run/watch.h"
 
 #define EVENT_MAX 64
 #define CALL_MAX 32     /* received at once: from then on only death interrupts them */
@@ -236,6 +237,7 @@ static uint64_t deadline(const struct supervisor *s)
     uint64_t due_ns = earlier(lastack_deadline(s->stack), held_deadline(s));
 
     due_ns = earlier(due_ns, ending_deadline(s));
+    due_ns = earlier(due_ns, watch_deadline(s));
     if (s->programs_done)
         due_ns = earlier(due_ns, s->now_ns + GRACE_LOOK_NS);
     return due_ns;
@@ -297,6 +299,7 @@ void loop_run(struct supervisor *s)
         held_look(s);
         ending_closings_look(s);
         ending_dead_look(s);
+        watch_look(s);
         pair_free_buried(s);
         grace_look(s);
     }

@@ -13,6 +13,7 @@
 
 #include "run/pair.h"
 #include "run/task.h"
+#include "run/watch.h"
 
 #ifndef SECCOMP_IOCTL_NOTIF_SET_FLAGS
 #define SECCOMP_IOCTL_NOTIF_SET_FLAGS SECCOMP_IOW(4, uint64_t)
@@ -68,6 +69,7 @@ struct pair *call_pair(struct supervisor *s, struct call *call, int fd)
     call->pair = pair;
     pair->pid = call->pid;
     pair->pid_fd = fd;
+    watch_seen(pair, call->pid, fd);
     return pair;
 }
 

@@ -11,6 +11,7 @@
 
 #define GRACE_MS 10000
 #define KEY_NO_CLOSE_TRACE 256
+#define KEY_CLOSE_TRACE 260
 #define KEY_GRACE 257
 #define KEY_MSL 258
 #define KEY_HOST_ADDRESS 259
@@ -41,8 +42,11 @@ static const struct argp_option options_known[] = {
      "How long connections may take to end when the programs are gone (default: 10)", 0},
     {"msl", KEY_MSL, "SECONDS", 0,
      "Maximum segment lifetime; TIME-WAIT lasts two of them (default: 30)", 0},
+    {"close-trace", KEY_CLOSE_TRACE, NULL, 0,
+     "Intercept close(2), so that each is known at its moment. Slower, and not safe for programs "
+     "with signal handlers that lack SA_RESTART: their close may fail with EINTR and leak", 0},
     {"no-close-trace", KEY_NO_CLOSE_TRACE, NULL, 0,
-     "Do not watch close(2): faster, but `lastack why` cannot say who closed what", 0},
+     "The default: look from time to time who still holds a connection", 0},
     {"verbose", 'v', NULL, 0, "Say what happens", 0},
     {0},
 };
@@ -111,6 +115,9 @@ static error_t parse_option(int key, char *text, struct argp_state *state)
     case KEY_MSL:
         options->msl_ms = parse_seconds(state, "msl", text);
         break;
+    case KEY_CLOSE_TRACE:
+        options->close_trace = true;
+        break;
     case KEY_NO_CLOSE_TRACE:
         options->close_trace = false;
         break;
@@ -155,7 +162,7 @@ void run_options_parse(struct run_options *options, int argc, char **argv)
     const struct argp parser = {options_known, parse_option, "[--] PROGRAM [ARGUMENT...]", doc,
                                 NULL, NULL, NULL};
 
-    *options = (struct run_options){.close_trace = true, .grace_ms = GRACE_MS};
+    *options = (struct run_options){.grace_ms = GRACE_MS};
     argp_err_exit_status = RUN_FAILED;
     argp_parse(&parser, argc, argv, ARGP_IN_ORDER, NULL, options);
     if (!options->name_given)

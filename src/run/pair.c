@@ -13,6 +13,7 @@
 #include "run/diag.h"
 #include "run/holders.h"
 #include "run/task.h"
+#include "run/watch.h"
 
 /* Half of what the kernel makes of it. A small write costs 768 bytes, so a program that writes byte
  * by byte sees a full buffer after 270 of them at first, and 2700 once it is raised. The first size
@@ -92,6 +93,7 @@ struct pair *pair_create(struct supervisor *s, int fd)
     list_init(&pair->waiting);
     list_init(&pair->requeued);
     list_init(&pair->queue);
+    list_init(&pair->watch);
     list_push_back(&s->pairs, &pair->all);
     bucket = bucket_of(s, pair->cookie);
     pair->bucket = *bucket;
@@ -106,14 +108,18 @@ struct pair *pair_create(struct supervisor *s, int fd)
     return pair;
 }
 
-struct pair *pair_find(struct supervisor *s, int a)
+struct pair *pair_find_cookie(struct supervisor *s, uint64_t cookie)
 {
-    uint64_t cookie = s->pair_cnt ? cookie_of(a) : 0;
     struct pair *pair = cookie ? *bucket_of(s, cookie) : NULL;
 
     while (pair && pair->cookie != cookie)
         pair = pair->bucket;
     return pair;
+}
+
+struct pair *pair_find(struct supervisor *s, int a)
+{
+    return s->pair_cnt ? pair_find_cookie(s, cookie_of(a)) : NULL;
 }
 
 struct pair *pair_find_socket(struct supervisor *s, uint64_t socket_id)
@@ -134,6 +140,9 @@ void pair_given(struct supervisor *s, struct pair *pair, pid_t pid, int fd)
     pair->pid = pair->born_pid = pid;
     pair->pid_fd = pair->born_fd = fd;
     pair->born_ns = s->now_ns;
+    watch_seen(pair, pid, fd);
+    if (pair->kind == PAIR_CONNECTED)
+        watch_start(s, pair);
 }
 
 static int open_from(struct supervisor *s, const struct pair *pair, pid_t pid, int fd)
@@ -234,6 +243,7 @@ void pair_bury(struct supervisor *s, struct pair *pair)
     *at = pair->bucket;
     list_remove(&pair->ready);
     list_remove(&pair->queue);
+    list_remove(&pair->watch);
     list_remove(&pair->all);
     list_push_back(&s->graveyard, &pair->all);
     s->pair_cnt--;

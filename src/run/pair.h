@@ -13,6 +13,7 @@
 struct pair *pair_create(struct supervisor *s, int fd);
 /* By a descriptor of A, wherever it came from. NULL: not one of ours. */
 struct pair *pair_find(struct supervisor *s, int a);
+struct pair *pair_find_cookie(struct supervisor *s, uint64_t cookie);
 struct pair *pair_find_socket(struct supervisor *s, uint64_t socket_id);
 
 /* The program has it now: `pid` under `fd`, through its call. Closes pair->a. */

@@ -11,6 +11,7 @@
 #include "run/ending.h"
 #include "run/held.h"
 #include "run/pair.h"
+#include "run/watch.h"
 
 #define PUMP_IOV_CNT 16
 #define PUMP_BUDGET (1u << 20) /* bytes down in one go, so that one stream cannot starve others */
@@ -130,6 +131,7 @@ static void down_end(struct supervisor *s, struct pair *pair)
         ending_reset(s, pair, pair->so_error);
         return;
     }
+    watch_end_of_stream(s, pair);
     pair->b_shut_wr = true;
     shutdown(pair->b, SHUT_WR);
 }

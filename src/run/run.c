@@ -21,7 +21,7 @@
 #include "run/launch.h"
 #include "run/loop.h"
 #include "run/pair.h"
-#include "run/task.h"
+#include "run/watch.h"
 
 #define NAME_TRY_MAX 99
 
@@ -41,6 +41,7 @@ static void supervisor_init(struct supervisor *s, const struct run_options *opti
     list_init(&s->held);
     list_init(&s->closings);
     list_init(&s->graveyard);
+    watch_init(s);
 }
 
 static int stack_make(struct supervisor *s)
@@ -119,14 +120,15 @@ static void supervisor_close(struct supervisor *s)
 }
 
 /* One descriptor per connection: take as many as are allowed. */
-static void descriptors_raise(void)
+static void descriptors_raise(struct supervisor *s)
 {
-    struct rlimit limit;
+    struct rlimit limit = {0, 0};
 
-    if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
         limit.rlim_cur = limit.rlim_max;
         setrlimit(RLIMIT_NOFILE, &limit);
     }
+    s->descriptor_max = limit.rlim_cur;
 }
 
 /* Out of the user's session and process group; only messages still go to its terminal. */
@@ -149,7 +151,7 @@ static int supervise(struct supervisor *s, const sigset_t *mask)
 
     if (status == 0) {
         session_leave();
-        descriptors_raise();
+        descriptors_raise(s);
         result = loop_prepare(s);
         if (result == 0) {
             supervisor_say(s, "runs %s (supervisor %d, program %d)", s->options.program[0],

@@ -40,8 +40,16 @@
 #define TASK_CACHE_CNT 256
 #define PAIR_BUCKET_CNT 4096
 #define NAME_CNT 1024
+#define SEEN_MAX 6
+#define WATCH_STEP_CNT 10
 
 enum pair_kind { PAIR_FRESH, PAIR_LISTENER, PAIR_CONNECTING, PAIR_CONNECTED, PAIR_DEAD };
+
+/* A descriptor of a process. */
+struct seen {
+    pid_t pid;
+    int fd;
+};
 
 /* One socket of the program. */
 struct pair {
@@ -50,6 +58,7 @@ struct pair {
     struct list waiting;   /* of held calls on it, oldest first */
     struct list requeued;  /* listener: accepted, but the accept(2) was interrupted; node: queue */
     struct list queue;     /* node in a listener's `requeued`, later in supervisor.leaving */
+    struct list watch;     /* in supervisor.watched[watch_step] */
     struct pair *bucket;   /* next in its hash bucket */
     uint64_t cookie;       /* SO_COOKIE of A: its identity, never reused */
     uint64_t inode;        /* of A: how /proc shows it */
@@ -64,6 +73,10 @@ struct pair {
     uint64_t moved_ns;     /* when bytes last went up */
     pid_t pid;             /* who used it last, under which descriptor: a first guess, always */
     int pid_fd;            /* verified by the cookie before it is used */
+
+    struct seen seen[SEEN_MAX]; /* who is known to hold it (watch.h) */
+    uint8_t seen_cnt, watch_step;
+    uint64_t watch_ns;     /* the next look at them */
 
     enum pair_kind kind;
     bool accepted;         /* born by accept */
@@ -82,6 +95,7 @@ struct pair {
     uint32_t up_left;
     pid_t shut_pid;        /* who asked for it */
     uint32_t fill_len;     /* bytes put into A so that it is not writable while connecting */
+    uint64_t newest;       /* listener: cookie of the last accepted */
     uint32_t signal_cnt;   /* listener: bytes in A that say "connections wait" */
     int so_error;          /* DEAD: what SO_ERROR answers once */
     struct sockaddr_in peer; /* of an accepted one */
@@ -101,6 +115,8 @@ struct task {
 struct name {
     pid_t pid;
     char text[16];
+    bool forks;         /* it has had children */
+    uint8_t trial_cnt;  /* sockets that were looked at as if it had */
 };
 
 /* One intercepted call. */
@@ -178,6 +194,8 @@ struct supervisor {
     uint64_t grace_end_ns;
 
     struct list pairs, ready, dead, leaving, held, closings, graveyard;
+    struct list watched[WATCH_STEP_CNT];
+    uint64_t descriptor_max;   /* RLIMIT_NOFILE */
     uint32_t pair_cnt, dead_cnt, held_cnt;
     struct pair *buckets[PAIR_BUCKET_CNT];
     struct task tasks[TASK_CACHE_CNT];

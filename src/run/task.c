@@ -41,14 +41,17 @@ static bool status_field(const char *status, const char *key, int base, uint64_t
     return true;
 }
 
-static pid_t task_process(pid_t tid)
+/* The process of a thread; 0: it is gone. */
+static pid_t task_process(pid_t tid, pid_t *parent)
 {
     char path[48], status[2048];
-    uint64_t pid;
+    uint64_t pid, parent_pid = 0;
 
     snprintf(path, sizeof path, "/proc/%d/status", tid);
     if (proc_read(path, status, sizeof status) <= 0 || !status_field(status, "\nTgid:", 10, &pid))
         return 0;
+    status_field(status, "\nPPid:", 10, &parent_pid);
+    *parent = (pid_t)parent_pid;
     return (pid_t)pid;
 }
 
@@ -57,11 +60,14 @@ static bool task_alive(const struct task *task)
     return syscall(SYS_pidfd_send_signal, task->pidfd, 0, NULL, 0) == 0 || errno == EPERM;
 }
 
-static bool task_open(struct task *task, pid_t tid)
+static bool task_open(struct supervisor *s, struct task *task, pid_t tid)
 {
-    *task = (struct task){.tid = tid, .pid = task_process(tid), .pidfd = -1};
+    pid_t parent = 0;
+
+    *task = (struct task){.tid = tid, .pid = task_process(tid, &parent), .pidfd = -1};
     if (task->pid == 0)
         return false;
+    task_forks_note(s, parent);
     task->pidfd = (int)syscall(SYS_pidfd_open, tid, PIDFD_THREAD);
     if (task->pidfd < 0)
         task->pidfd = (int)syscall(SYS_pidfd_open, task->pid, 0);
@@ -76,7 +82,7 @@ const struct task *task_get(struct supervisor *s, pid_t tid)
         return task;
     if (task->tid != 0)
         close(task->pidfd);
-    if (task_open(task, tid)) {
+    if (task_open(s, task, tid)) {
         task_name_keep(s, task->pid);
         return task;
     }
@@ -123,15 +129,14 @@ unsigned task_children(pid_t pid, pid_t *children, unsigned max)
     snprintf(path, sizeof path, "/proc/%d/task/%d/children", pid, pid);
     if (proc_read(path, list, sizeof list) <= 0)
         return 0;
-    while (cnt < max) {
+    for (;; at = end, cnt++) {
         long child = strtol(at, &end, 10);
 
         if (end == at)
             break;
-        children[cnt++] = (pid_t)child;
-        at = end;
+        children[cnt % max] = (pid_t)child; /* the youngest ones stay */
     }
-    return cnt;
+    return cnt < max ? cnt : max;
 }
 
 bool task_is_descendant(pid_t pid, pid_t ancestor)
@@ -176,14 +181,39 @@ static bool comm_read(pid_t pid, char *name, size_t size)
     return true;
 }
 
-void task_name_keep(struct supervisor *s, pid_t pid)
+static struct name *name_of(struct supervisor *s, pid_t pid)
 {
     struct name *name = &s->names[(unsigned)pid % NAME_CNT];
 
-    if (comm_read(pid, name->text, sizeof name->text))
-        name->pid = pid;
-    else
-        name->text[0] = '\0';
+    if (name->pid != pid)
+        *name = (struct name){.pid = pid};
+    return name;
+}
+
+void task_name_keep(struct supervisor *s, pid_t pid)
+{
+    char text[sizeof s->names->text];
+
+    if (comm_read(pid, text, sizeof text))
+        memcpy(name_of(s, pid)->text, text, sizeof text);
+}
+
+void task_forks_note(struct supervisor *s, pid_t pid)
+{
+    if (pid > 1)
+        name_of(s, pid)->forks = true;
+}
+
+#define TRIAL_MAX 8
+
+bool task_forks(struct supervisor *s, pid_t pid)
+{
+    struct name *name = name_of(s, pid);
+
+    if (!name->forks && name->trial_cnt >= TRIAL_MAX)
+        return false;
+    name->trial_cnt++;
+    return true;
 }
 
 void task_name(struct supervisor *s, pid_t pid, char *name, size_t size)

@@ -12,7 +12,8 @@ struct epoll {
 };
 
 struct watch {
-    struct list socket_link, epoll_link, ready_link;
+    struct list epoll_link, ready_link;
+    struct watch *next, **back; /* among those of the socket */
     struct epoll *epoll;
     struct socket *socket;
     int fd; /* under which it was added: part of the key, as on Linux */
@@ -57,7 +58,9 @@ int lastack_epoll_create(lastack_process *p, int flags)
 
 static void watch_delete(lastack *stack, struct watch *watch)
 {
-    list_remove(&watch->socket_link);
+    *watch->back = watch->next;
+    if (watch->next != NULL)
+        watch->next->back = watch->back;
     list_remove(&watch->epoll_link);
     list_remove(&watch->ready_link);
     pool_put(&stack->watches, watch);
@@ -73,8 +76,8 @@ void epoll_release(lastack *stack, struct file *file)
 
 void epoll_forget(lastack *stack, struct socket *socket)
 {
-    list_for_each(node, &socket->watches)
-        watch_delete(stack, container_of(node, struct watch, socket_link));
+    while (socket->watches != NULL)
+        watch_delete(stack, socket->watches);
 }
 
 static void watch_look(struct watch *watch)
@@ -85,18 +88,16 @@ static void watch_look(struct watch *watch)
 
 void epoll_news(struct socket *socket)
 {
-    list_for_each(node, &socket->watches) watch_look(container_of(node, struct watch, socket_link));
+    for (struct watch *watch = socket->watches; watch != NULL; watch = watch->next)
+        watch_look(watch);
 }
 
 static struct watch *watch_find(const struct epoll *epoll, const struct socket *socket, int fd)
 {
-    list_for_each(node, &socket->watches)
-    {
-        struct watch *watch = container_of(node, struct watch, socket_link);
-        if (watch->epoll == epoll && watch->fd == fd)
-            return watch;
-    }
-    return NULL;
+    struct watch *watch = socket->watches;
+    while (watch != NULL && (watch->epoll != epoll || watch->fd != fd))
+        watch = watch->next;
+    return watch;
 }
 
 static int watch_add(lastack *stack, struct epoll *epoll, struct socket *socket, int fd,
@@ -110,7 +111,11 @@ static int watch_add(lastack *stack, struct epoll *epoll, struct socket *socket,
     watch->fd = fd;
     watch->event = *event;
     list_init(&watch->ready_link);
-    list_push_back(&socket->watches, &watch->socket_link);
+    watch->next = socket->watches;
+    watch->back = &socket->watches;
+    if (watch->next != NULL)
+        watch->next->back = &watch->next;
+    socket->watches = watch;
     list_push_back(&epoll->watches, &watch->epoll_link);
     watch_look(watch);
     return 0;

@@ -204,9 +204,13 @@ static int set_tcp_level(lastack *stack, struct socket *s, int name, int value)
             o->keepalive_cnt = (uint8_t)value;
         return error;
     case TCP_USER_TIMEOUT:
-        if ((error = in_range(value, 0, INT32_MAX)) == 0)
+        if ((error = in_range(value, 0, INT32_MAX)) != 0)
+            return error;
+        if (c != NULL && connection_state(c) != LASTACK_CLOSED)
+            tcp_call_user_timeout(tcp_of(stack), c, (uint32_t)value);
+        else
             o->user_timeout_ms = (uint32_t)value;
-        return error;
+        return 0;
     default: return -ENOPROTOOPT;
     }
 }

@@ -29,7 +29,6 @@ struct socket *socket_create(lastack *stack)
     s->id = stack->next_socket_id++;
     list_init(&s->file.owner.event_link);
     list_init(&s->event_link);
-    list_init(&s->watches);
     return s;
 }
 

@@ -28,6 +28,8 @@ struct file {
 
 enum socket_body { BODY_NONE, BODY_LISTENER, BODY_CONNECTION };
 
+struct watch;
+
 struct socket {
     struct file file;
     uint8_t body;
@@ -45,7 +47,7 @@ struct socket {
     };
     struct binding *binding; /* NULL once connected without bind(), and when accepted */
     struct list event_link;  /* on lastack->events */
-    struct list watches;     /* epoll items that watch it */
+    struct watch *watches;   /* epoll items that watch it */
     void *user;
 };
 

@@ -113,15 +113,25 @@ bool tcp_call_close(struct tcp *tcp, struct connection *c, enum lastack_cause ca
     return false;
 }
 
+void tcp_call_user_timeout(struct tcp *tcp, struct connection *c, uint32_t timeout_ms)
+{
+    int64_t change = (int64_t)timeout_ms - c->options.user_timeout_ms;
+    c->options.user_timeout_ms = timeout_ms;
+    if (!connection_has(c, CONNECTION_USER_CLOCK)) {
+        user_clock_update(tcp, c, false);
+    } else if (timeout_ms == 0) {
+        c->flags &= ~CONNECTION_USER_CLOCK;
+        deadline_clear(tcp, c, DEADLINE_LIFE);
+    } else {
+        int64_t left = (int32_t)(c->deadline[DEADLINE_LIFE] - tcp->now) + change;
+        deadline_set(tcp, c, DEADLINE_LIFE, left > 0 ? (uint32_t)left : 0);
+    }
+}
+
 void tcp_call_options_changed(struct tcp *tcp, struct connection *c)
 {
     if (connection_state(c) == LASTACK_CLOSED)
         return;
     keepalive_rearm(tcp, c);
-    if (c->options.user_timeout_ms == 0 && connection_has(c, CONNECTION_USER_CLOCK)) {
-        c->flags &= ~CONNECTION_USER_CLOCK;
-        deadline_clear(tcp, c, DEADLINE_LIFE);
-    }
-    user_clock_update(tcp, c, false);
     connection_owe(tcp, c, 0); /* nodelay or cork may release a tail */
 }

@@ -31,6 +31,8 @@ void tcp_call_shutdown_read(struct tcp *tcp, struct connection *c);
 /* The last reference is gone (SEMANTICS 2). False: the connection too. True: it goes on as an
  * orphan. */
 bool tcp_call_close(struct tcp *tcp, struct connection *c, enum lastack_cause cause, bool abort);
+/* TCP_USER_TIMEOUT: counts at once, from when the peer last made progress. 0: none. */
+void tcp_call_user_timeout(struct tcp *tcp, struct connection *c, uint32_t timeout_ms);
 /* Options changed: timers that depend on them. */
 void tcp_call_options_changed(struct tcp *tcp, struct connection *c);
 

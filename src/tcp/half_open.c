@@ -87,6 +87,7 @@ void half_open_create(struct tcp *tcp, struct listener *l, const struct segment 
     half->flow.kind = FLOW_HALF_OPEN;
     half->flow.reusable = l->options.reuse;
     half->irs = seg->h.seq;
+    half->answered_us = (uint32_t)(tcp->now_ns / 1000);
     half->iss = isn_make(tcp, &seg->key);
     if (iss_above != NULL && seq_le(half->iss, *iss_above))
         half->iss = *iss_above + 1;
@@ -187,6 +188,8 @@ static void handshake_done(struct tcp *tcp, struct half_open *half, struct segme
     struct connection *c = promote(tcp, l, seg, half, half->flow.spare > 0);
     if (c == NULL)
         return;
+    if (half->flow.spare == 0) /* Karn: only if it went once */
+        rtt_sample(tcp, c, (uint32_t)(tcp->now_ns / 1000) - half->answered_us);
     half_open_forget(tcp, half);
     promoted(tcp, l, c, seg);
 }

@@ -14,6 +14,7 @@ struct segment;
 struct half_open {
     struct flow flow; /* spare: retransmissions */
     uint32_t irs, iss;
+    uint32_t answered_us;         /* when the first SYN-ACK was made */
     uint16_t mss, peer_mss; /* ours, as offered; theirs, as they said */
     uint8_t snd_wscale; /* TCP_WSCALE_NONE: not negotiated */
     struct listener *listener;

@@ -48,7 +48,7 @@ TEST(pool_indices_of_every_size)
             for (uint32_t i = 0; i < limit; i++) {
                 out[i] = pool_get(&pool);
                 REQUIRE(out[i] != NULL);
-                CHECK_EQ((uintptr_t)out[i] % 16, 0);
+                CHECK_EQ((uintptr_t)out[i] % 8, 0);
                 CHECK(((uint8_t *)out[i])[0] == 0 && ((uint8_t *)out[i])[sizes[s] - 1] == 0);
                 memset(out[i], (int)(i | 1), sizes[s]);
                 CHECK_EQ(pool_index(&pool, out[i]), i + 1);
