@@ -56,7 +56,9 @@ def test_is_there(root, span):
 
 def path_is_there(root, page, span):
     """The same for paths; build/ is made later, a part in capitals stands for any name."""
-    if re.search(r"(^|/)[A-Z]+(/|$)", span) or not re.fullmatch(r"[\w.-]+(/[\w.*-]+)*/?", span) or "/" not in span or "*" in span:
+    if "/" not in span or not re.fullmatch(r"[\w.-]+(/[\w.-]+)*/?", span):
+        return None
+    if re.search(r"(^|/)[A-Z]+(/|$)", span):
         return None
     here = os.path.join(os.path.dirname(page), span)
     if span.startswith(TOP) or re.search(r"\.(c|h|def|py|md|sh|pkt|json|list)$", span):
