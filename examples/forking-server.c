@@ -45,11 +45,12 @@ static int listen_on(uint16_t port)
 /* Answer every piece of text, until the client has no more to say. */
 static void serve(int fd, bool repaired)
 {
-    char text[512];
+    char text[512] = "you said: ";
+    const size_t head = strlen(text);
     ssize_t len;
 
-    while ((len = read(fd, text, sizeof(text))) > 0)
-        if (write(fd, "you said: ", 10) < 0 || write(fd, text, (size_t)len) < 0)
+    while ((len = read(fd, text + head, sizeof(text) - head)) > 0)
+        if (write(fd, text, head + (size_t)len) < 0)
             break;
     printf("server: child %d read the end of the stream, %s\n", (int)getpid(),
            repaired ? "shuts down and closes" : "closes its descriptor");
