@@ -41,28 +41,41 @@ static void draw_wake(struct world *w, struct proc *p)
         call_epoll_open(w, p);
 }
 
+/* socket, bind, listen on the server's port; true: it listens. */
+static bool server_open(struct world *w, struct proc *p, uint16_t port, bool shared)
+{
+    int fd = call_socket(w, p, true);
+    if (fd < 0)
+        return false;
+    p->fds[fd].s->reuse_port = shared;
+    uint32_t ip4 = rng_chance(&w->actor, 50 * PERCENT) ? p->host->ip4 : 0;
+    if (rng_chance(&w->actor, 20 * PERCENT))
+        call_option(w, p, fd);
+    if (call_bind(w, p, fd, shared ? 0 : ip4, port) != 0)
+        return false;
+    return call_listen(w, p, fd, (int)rng_below(&w->actor, w->plan.backlog_max + 1)) == 0;
+}
+
 static void populate_server(struct world *w, uint32_t number)
 {
     struct host *host = &w->host[number % w->plan.host_cnt];
-    struct proc *p = call_spawn(w, host, PROGRAM_SERVER);
-    if (!p)
-        return;
-    p->serve = (enum serve)rng_below(&w->actor, SERVE_NEVER);
-    if (rng_chance(&w->actor, w->plan.never_accept_ppm))
-        p->serve = SERVE_NEVER;
-    p->hold = rng_chance(&w->actor, w->plan.hold_ppm);
-    draw_wake(w, p);
-    int fd = call_socket(w, p, true);
-    if (fd < 0)
-        return;
-    uint32_t ip4 = rng_chance(&w->actor, 50 * PERCENT) ? host->ip4 : 0;
-    if (rng_chance(&w->actor, 20 * PERCENT))
-        call_option(w, p, fd);
-    if (call_bind(w, p, fd, ip4, (uint16_t)(PORT_SERVER + number)) == 0)
-        call_listen(w, p, fd, (int)rng_below(&w->actor, w->plan.backlog_max + 1));
-    if (rng_chance(&w->actor, 20 * PERCENT))
-        call_fork(w, p); /* two that accept from one listener */
-    actor_wake_proc(w, p, 0);
+    bool shared = rng_chance(&w->actor, 15 * PERCENT); /* two listeners on one port */
+    for (int i = 0; i < (shared ? 2 : 1); i++) {
+        struct proc *p = call_spawn(w, host, PROGRAM_SERVER);
+        if (!p)
+            return;
+        p->serve = (enum serve)rng_below(&w->actor, SERVE_NEVER);
+        if (rng_chance(&w->actor, w->plan.never_accept_ppm))
+            p->serve = SERVE_NEVER;
+        p->hold = rng_chance(&w->actor, w->plan.hold_ppm);
+        p->port = (uint16_t)(PORT_SERVER + number);
+        draw_wake(w, p);
+        bool open = server_open(w, p, p->port, shared);
+        ORACLE(w, open || w->plan.tight, "a server cannot listen on a free port");
+        if (rng_chance(&w->actor, 20 * PERCENT))
+            call_fork(w, p); /* two that accept from one listener */
+        actor_wake_proc(w, p, 0);
+    }
 }
 
 /* Both ends open to each other before either SYN can arrive. */
@@ -159,6 +172,15 @@ static int random_fd(struct world *w, const struct proc *p)
     return found;
 }
 
+/* A server begins anew: with SO_REUSEADDR, what lingers on the port does not hinder it. */
+static void chaos_restart(struct world *w, struct proc *p)
+{
+    for (int fd = 0; fd < FD_MAX; fd++)
+        if (p->fds[fd].s && p->fds[fd].s->kind == SOCK_LISTENING)
+            call_close(w, p, fd);
+    server_open(w, p, p->port, false);
+}
+
 static void chaos_bad_fd(struct world *w, struct proc *p)
 {
     uint8_t byte = 0;
@@ -176,7 +198,7 @@ static void chaos_bad_fd(struct world *w, struct proc *p)
 void actor_chaos(struct world *w, struct proc *p)
 {
     int fd = random_fd(w, p);
-    switch (rng_below(&w->actor, 10)) {
+    switch (rng_below(&w->actor, 12)) {
     case 0:
         if (rng_chance(&w->actor, 30 * PERCENT))
             call_exit(w, p);
@@ -204,6 +226,14 @@ void actor_chaos(struct world *w, struct proc *p)
     case 8:
         if (fd >= 0 && p->fds[fd].s->kind == SOCK_LISTENING)
             call_shutdown(w, p, fd, (int)rng_below(&w->actor, 3));
+        break;
+    case 9:
+        if (p->port)
+            chaos_restart(w, p);
+        break;
+    case 10:
+        if (fd >= 0)
+            call_flags(w, p, fd);
         break;
     default:
         chaos_bad_fd(w, p);

@@ -85,6 +85,8 @@ struct sock *model_sock(struct world *w, struct proc *p, int fd, enum sock_kind 
         ORACLE(w, o->host != s->host || o->id != s->id || o->kind == SOCK_EPOLL,
                "sockets %u and %u have the same id", o->serial, s->serial);
     w->socks = s;
+    if (kind != SOCK_EPOLL)
+        ORACLE(w, lastack_user_set(p->p, fd, s) == 0, "user_set of descriptor %d", fd);
     p->fds[fd] = (struct desc){.s = s, .origin = (uint8_t)origin, .kick = true};
     return s;
 }
@@ -128,8 +130,9 @@ int call_bind(struct world *w, struct proc *p, int fd, uint32_t ip4, uint16_t po
     struct sock *s = p->fds[fd].s;
     struct sockaddr_in a = sockaddr_make(ip4, port);
     int on = 1;
-    int result = lastack_setsockopt(p->p, fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-    ORACLE(w, result == 0, "SO_REUSEADDR failed: %s", strerror(-result));
+    int option = s->reuse_port ? SO_REUSEPORT : SO_REUSEADDR;
+    int result = lastack_setsockopt(p->p, fd, SOL_SOCKET, option, &on, sizeof on);
+    ORACLE(w, result == 0, "SO_REUSEADDR or SO_REUSEPORT failed: %s", strerror(-result));
     result = lastack_bind(p->p, fd, (struct sockaddr *)&a, sizeof a);
     ORACLE(w, result == 0 || result == -EADDRINUSE, "bind to port %u failed: %s", port,
            strerror(-result));
@@ -141,10 +144,21 @@ int call_bind(struct world *w, struct proc *p, int fd, uint32_t ip4, uint16_t po
     return result;
 }
 
+static bool port_is_listened(const struct world *w, const struct sock *mine)
+{
+    for (const struct sock *s = w->socks; s; s = s->next)
+        if (s != mine && s->host == mine->host && s->kind == SOCK_LISTENING && s->refs &&
+            s->port == mine->port)
+            return true;
+    return false;
+}
+
 int call_listen(struct world *w, struct proc *p, int fd, int backlog)
 {
     struct sock *s = p->fds[fd].s;
     int result = lastack_listen(p->p, fd, backlog);
+    ORACLE(w, result != -EADDRINUSE || port_is_listened(w, s),
+           "listen says EADDRINUSE, but nobody else listens on port %u", s->port);
     ORACLE(w, result == 0 || result == -EADDRINUSE || (w->plan.tight && result == -ENOBUFS),
            "listen failed: %s", strerror(-result));
     if (result == 0) {

@@ -185,6 +185,25 @@ int call_dup(struct world *w, struct proc *p, int fd)
     return result;
 }
 
+/* F_SETFD is the descriptor's own, O_NONBLOCK is the socket's. */
+void call_flags(struct world *w, struct proc *p, int fd)
+{
+    struct sock *s = p->fds[fd].s;
+    bool on = rng_chance(&w->actor, 50 * PERCENT);
+    int result;
+    if (rng_chance(&w->actor, 50 * PERCENT)) {
+        result = lastack_fcntl(p->p, fd, F_SETFD, on ? FD_CLOEXEC : 0);
+        p->fds[fd].cloexec = on;
+        ORACLE(w, lastack_fcntl(p->p, fd, F_GETFD, 0) == (on ? FD_CLOEXEC : 0), "F_GETFD");
+    } else {
+        result = lastack_fcntl(p->p, fd, F_SETFL, on ? O_NONBLOCK : 0);
+        s->nonblocking = on;
+        ORACLE(w, !(lastack_fcntl(p->p, fd, F_GETFL, 0) & O_NONBLOCK) == !on, "F_GETFL");
+    }
+    ORACLE(w, result == 0, "fcntl: %s", strerror(-result));
+    call_done(w, p, "fcntl", fd, on);
+}
+
 int call_dup3(struct world *w, struct proc *p, int fd, int new_fd)
 {
     struct sock *s = p->fds[fd].s, *old = p->fds[new_fd].s;

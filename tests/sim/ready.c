@@ -102,6 +102,7 @@ void call_event(struct world *w, struct host *host, const struct lastack_event *
         return;
     ORACLE(w, s, "event for socket %llu, which the model does not know",
            (unsigned long long)event->socket_id);
+    ORACLE(w, event->user == s, "socket %u: its event carries another user", s->serial);
     STORY(w, "host %u  event on socket %u: 0x%x", host->index, s->serial, event->events);
     if (event->events & LASTACK_LINGERED) {
         lingered(w, s);

@@ -302,6 +302,7 @@ struct proc {
     enum wake wake;
     uint64_t next_ns;
     uint32_t connects; /* still to do */
+    uint16_t port;     /* of a server */
     uint32_t idle;     /* steps without anything done: pollers become lazy */
     int epoll_fd;
     struct desc fds[FD_MAX];
@@ -540,6 +541,7 @@ int call_error(struct world *w, struct proc *p, int fd);
 short call_poll(struct world *w, struct proc *p, int fd);
 void call_operator(struct world *w, struct host *host);
 int call_dup(struct world *w, struct proc *p, int fd);
+void call_flags(struct world *w, struct proc *p, int fd);
 int call_dup3(struct world *w, struct proc *p, int fd, int new_fd);
 struct proc *call_fork(struct world *w, struct proc *p);
 void call_exec(struct world *w, struct proc *p);

@@ -57,7 +57,7 @@ void watch_born(struct world *w, struct conn *c)
             c->una = c->out_end = v->ack;
             c->irs = v->seq - 1;
             c->irs_known = true;
-            c->in_end = view_end(v);
+            c->in_end = view_end(v) + 1; /* or it was a keepalive probe, one below */
             c->cookie = true;
             c->peer_mss = 65535;
         }
