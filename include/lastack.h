@@ -80,8 +80,8 @@ struct lastack_config {
      * and cookies. Fill from getrandom(2) in production, from a constant in tests. */
     uint64_t seed[4];
 
-    /* Limits: what a peer or a program can make grow. Reaching one is a named
-     * refusal (a counted drop, or -ENOBUFS / -ENFILE / -EMFILE). */
+    /* Limits: what a peer or a program can make grow. Reaching one is a named drop for a packet,
+     * -ENOBUFS, -ENFILE or -EMFILE for a call. */
     uint32_t connection_max;  /* connections that have a state machine */
     uint32_t half_open_max;   /* half-open entries over all listeners */
     uint32_t time_wait_max;   /* the oldest goes first */
@@ -97,6 +97,7 @@ struct lastack_config {
     uint32_t msl_ms;              /* maximum segment lifetime; TIME_WAIT lasts 2 of them */
     uint32_t orphan_fin_wait_ms;  /* FIN_WAIT_2 without a holder ends after this */
     uint32_t orphan_probe_max;    /* zero-window probes before an orphan is given up */
+    uint32_t orphan_retry_max;    /* retransmissions before an orphan is given up */
     uint32_t syn_retry_max;       /* SYN retransmissions */
     uint32_t syn_ack_retry_max;
     uint32_t retry_max;           /* retransmissions before ETIMEDOUT (RFC 9293 R2) */
@@ -277,7 +278,8 @@ LASTACK_API int lastack_getsockname(lastack_process *process, int fd, struct soc
                                     socklen_t *len);
 LASTACK_API int lastack_getpeername(lastack_process *process, int fd, struct sockaddr *address,
                                     socklen_t *len);
-/* An option lastack does not have gets -ENOPROTOOPT. docs/OPTIONS.md lists them. */
+/* An option lastack does not have gets -ENOPROTOOPT, a level it does not have -EOPNOTSUPP from
+ * getsockopt, as on Linux. docs/OPTIONS.md lists what there is. */
 LASTACK_API int lastack_getsockopt(lastack_process *process, int fd, int level, int name,
                                    void *value, socklen_t *len);
 LASTACK_API int lastack_setsockopt(lastack_process *process, int fd, int level, int name,
@@ -311,7 +313,7 @@ LASTACK_API int lastack_user_set(lastack_process *process, int fd, void *user);
 
 /* ---- accounting: what is there and why ---------------------------------- */
 
-/* States with the names `ss` prints (lastack_state_name: "CLOSE-WAIT" is "CLOSE-WAIT"). */
+/* The states of RFC 9293 3.3.2. */
 enum lastack_state {
     LASTACK_CLOSED,
     LASTACK_LISTEN,
@@ -432,7 +434,7 @@ enum lastack_record_kind {
 enum lastack_cause {
     LASTACK_CAUSE_NONE,
     /* calls */
-    LASTACK_CAUSE_CONNECT, LASTACK_CAUSE_LISTEN, LASTACK_CAUSE_ACCEPT, LASTACK_CAUSE_SEND,
+    LASTACK_CAUSE_CONNECT, LASTACK_CAUSE_LISTEN,
     LASTACK_CAUSE_RECV_EOF, LASTACK_CAUSE_SHUT_RD, LASTACK_CAUSE_SHUT_WR, LASTACK_CAUSE_SHUT_RDWR,
     LASTACK_CAUSE_CLOSE, LASTACK_CAUSE_DUP_OVER, LASTACK_CAUSE_EXEC, LASTACK_CAUSE_EXIT,
     LASTACK_CAUSE_MESSAGE_DROP, LASTACK_CAUSE_OPERATOR,
@@ -445,7 +447,7 @@ enum lastack_cause {
     LASTACK_CAUSE_MEMORY, LASTACK_CAUSE_REUSE,
     LASTACK_CAUSE_CNT
 };
-/* In words: "close", "peer's FIN", "retransmission limit", ... */
+/* In words: "close", "the peer's FIN", "the retransmission limit", ... */
 LASTACK_API const char *lastack_cause_name(enum lastack_cause cause);
 
 struct lastack_record {
@@ -465,7 +467,8 @@ LASTACK_API bool lastack_record_next(const lastack *stack, uint64_t *cursor,
 
 /* ---- counters ----------------------------------------------------------- */
 
-/* Every refused packet or call has a named reason. Returns NULL past the last reason. */
+/* Every refused packet has a named reason; refused calls return an errno. NULL past the last
+ * reason. */
 LASTACK_API const char *lastack_drop_name(unsigned reason);
 LASTACK_API const char *lastack_drop_text(unsigned reason); /* one sentence */
 LASTACK_API uint64_t lastack_drop_count(const lastack *stack, unsigned reason);

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "socket/linger.h"
 #include "socket/process.h"
 #include "tcp/half_open.h"
 #include "tcp/time_wait.h"
@@ -27,6 +28,20 @@ static const struct socket *socket_of(const struct connection *c)
         return NULL;
     const struct file *file = container_of(c->owner, struct file, owner);
     return file->kind == FILE_SOCKET ? container_of(file, struct socket, file) : NULL;
+}
+
+/* Somebody waits in close() until this. */
+static void linger_fill(const struct tcp *tcp, const struct connection *c,
+                        struct lastack_info *info)
+{
+    if (!connection_has(c, CONNECTION_LINGER_WAIT))
+        return;
+    const struct lingering *l = container_of(c->owner, struct lingering, file.owner);
+    uint64_t due_ns = tick_ns(tcp, l->timer.expiry);
+    if (due_ns >= info->timer_ns)
+        return;
+    info->timer = LASTACK_TIMER_LINGER;
+    info->timer_ns = due_ns;
 }
 
 static void timer_fill(const struct tcp *tcp, const struct connection *c, struct lastack_info *info)
@@ -96,6 +111,7 @@ static void connection_fill(const struct tcp *tcp, const struct connection *c,
     queues_fill(tcp, c, info);
     stamps_fill(c, info);
     timer_fill(tcp, c, info);
+    linger_fill(tcp, c, info);
 }
 
 static void listener_fill(const struct listener *l, struct lastack_info *info)

@@ -25,6 +25,7 @@ void lastack_config_init(struct lastack_config *config)
         .msl_ms = 30000,
         .orphan_fin_wait_ms = 60000,
         .orphan_probe_max = 8,
+        .orphan_retry_max = 8,
         .syn_retry_max = 6,
         .syn_ack_retry_max = 5,
         .retry_max = 15,

@@ -22,7 +22,6 @@ static const uint8_t kernel_state[LASTACK_STATE_CNT] = {
 };
 
 #define BUFFER_MIN 2304u
-#define CONGESTION_NAME "reno"
 
 /* ---- get ----------------------------------------------------------------------- */
 
@@ -111,7 +110,12 @@ static int give(void *value, socklen_t *len, const void *from, size_t size)
     return 0;
 }
 
-static int get_other(lastack_process *p, const struct socket *s, int level, int name, void *value,
+static int give_text(void *value, socklen_t *len, const char *text)
+{
+    return give(value, len, text, strlen(text) + 1);
+}
+
+static int get_other(lastack_process *p, struct socket *s, int level, int name, void *value,
                      socklen_t *len)
 {
     if (level == SOL_SOCKET && name == SO_LINGER) {
@@ -124,7 +128,7 @@ static int get_other(lastack_process *p, const struct socket *s, int level, int 
         return give(value, len, &info, sizeof info);
     }
     if (level == IPPROTO_TCP && name == TCP_CONGESTION)
-        return give(value, len, CONGESTION_NAME, sizeof CONGESTION_NAME);
+        return give_text(value, len, congestion_at(socket_options(s)->congestion)->name);
     if (level == IPPROTO_IP && name == IP_OPTIONS)
         return give(value, len, "", 0); /* none: programs that fear source routes ask */
     return -ENOPROTOOPT;
@@ -240,12 +244,13 @@ static int set_linger(struct socket *s, const void *value, socklen_t len)
     return 0;
 }
 
-static int set_congestion(const void *value, socklen_t len)
+static int set_congestion(struct socket *s, const void *value, socklen_t len)
 {
-    size_t name_len = strnlen(value, len);
-    bool known = name_len == strlen(CONGESTION_NAME) &&
-                 memcmp(value, CONGESTION_NAME, name_len) == 0;
-    return known ? 0 : -ENOENT;
+    int index = congestion_find(value, strnlen(value, len));
+    if (index < 0)
+        return -ENOENT;
+    socket_options(s)->congestion = (uint8_t)index & 7;
+    return 0;
 }
 
 /* Listeners hand their options down; a connection may have to act on them. */
@@ -269,7 +274,7 @@ int lastack_setsockopt(lastack_process *p, int fd, int level, int name, const vo
     if (level == SOL_SOCKET && name == SO_LINGER)
         return set_linger(s, value, len);
     if (level == IPPROTO_TCP && name == TCP_CONGESTION)
-        return set_congestion(value, len);
+        return set_congestion(s, value, len);
     if (len < sizeof number)
         return -EINVAL;
     memcpy(&number, value, sizeof number);

@@ -10,7 +10,7 @@
 void acknowledge_established(struct tcp *tcp, struct connection *c, bool syn_retransmitted)
 {
     /* RFC 5681 3.1: a lost SYN means a window of one segment. RFC 6298 5.7: and an RTO of 3 s. */
-    congestion_reno.init(&c->cc, c->mss, syn_retransmitted ? 1 : tcp->config.initial_window);
+    congestion_of(c)->init(&c->cc, c->mss, syn_retransmitted ? 1 : tcp->config.initial_window);
     if (syn_retransmitted && !connection_has(c, CONNECTION_RTT_KNOWN))
         c->rto_ms = MAX(c->rto_ms, 3000u);
     c->backoff = c->retries = 0;
@@ -77,15 +77,15 @@ static void congestion_acked(struct tcp *tcp, struct connection *c, uint32_t ack
         /* RFC 3465 2.3: two segments for an ACK, one after a timeout. */
         uint32_t limit = connection_has(c, CONNECTION_RTO_BACKED) ? c->mss : 2u * c->mss;
         if (congestion_limits(c, out))
-            congestion_reno.acked(&c->cc, c->mss, acked, limit);
+            congestion_of(c)->acked(&c->cc, c->mss, acked, limit);
         return;
     }
     if (seq_ge(c->snd_una, c->recover)) { /* full acknowledgment */
         c->flags &= ~CONNECTION_RECOVERY;
-        congestion_reno.recovered(&c->cc, c->mss, flight(c));
+        congestion_of(c)->recovered(&c->cc, c->mss, flight(c));
         return;
     }
-    congestion_reno.partial(&c->cc, c->mss, acked);
+    congestion_of(c)->partial(&c->cc, c->mss, acked);
     connection_owe(tcp, c, CONNECTION_RESEND_HEAD);
 }
 
@@ -137,7 +137,7 @@ static void acknowledge_new(struct tcp *tcp, struct connection *c, uint32_t ack)
 static void acknowledge_duplicate(struct tcp *tcp, struct connection *c)
 {
     if (connection_has(c, CONNECTION_RECOVERY)) {
-        congestion_reno.duplicate(&c->cc, c->mss);
+        congestion_of(c)->duplicate(&c->cc, c->mss);
         connection_owe(tcp, c, 0);
         return;
     }
@@ -150,7 +150,7 @@ static void acknowledge_duplicate(struct tcp *tcp, struct connection *c)
     c->flags |= CONNECTION_RECOVERY;
     c->recover = c->snd_max;
     c->flags &= ~CONNECTION_TIMING;
-    congestion_reno.loss(&c->cc, c->mss, flight(c));
+    congestion_of(c)->loss(&c->cc, c->mss, flight(c));
     connection_owe(tcp, c, CONNECTION_RESEND_HEAD);
 }
 

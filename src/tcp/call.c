@@ -10,7 +10,7 @@ struct connection *tcp_call_open(struct tcp *tcp, const struct lastack_tuple *ke
                                  const struct tcp_options *options, uint32_t mtu,
                                  struct tcp_owner *owner)
 {
-    struct connection *c = connection_create(tcp, key, options);
+    struct connection *c = connection_create(tcp, key, options, LASTACK_CLOSED);
     if (c == NULL)
         return NULL;
     c->owner = owner;

@@ -6,6 +6,7 @@
 #ifndef LASTACK_TCP_CONGESTION_H
 #define LASTACK_TCP_CONGESTION_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 struct congestion {
@@ -35,5 +36,11 @@ struct congestion_ops {
 };
 
 extern const struct congestion_ops congestion_reno;
+
+/* The controllers there are; a connection's options hold the index. NULL past the last. To add
+ * one: its file, and a line in congestion.c. */
+const struct congestion_ops *congestion_at(unsigned index);
+/* Index of a name (not NUL-terminated), or -1. */
+int congestion_find(const char *name, size_t len);
 
 #endif

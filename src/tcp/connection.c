@@ -26,7 +26,7 @@ static bool orphan_reclaim(struct tcp *tcp)
 }
 
 struct connection *connection_create(struct tcp *tcp, const struct lastack_tuple *key,
-                                     const struct tcp_options *options)
+                                     const struct tcp_options *options, enum lastack_state state)
 {
     struct connection *c = pool_get(&tcp->connections);
     if (c == NULL && orphan_reclaim(tcp))
@@ -37,7 +37,7 @@ struct connection *connection_create(struct tcp *tcp, const struct lastack_tuple
     }
     c->flow.key = *key;
     c->flow.kind = FLOW_CONNECTION;
-    c->flow.spare = LASTACK_CLOSED;
+    c->flow.spare = (uint16_t)state;
     c->flow.reusable = options->reuse;
     c->id = tcp->next_id++;
     c->options = *options;

@@ -2,8 +2,8 @@
 /*
  * One connection: the transmission control block (RFC 9293 3.3.1).
  *
- * Who may write what: `state` only connection_move; send variables transmit.c and acknowledge.c;
- * receive variables receive.c and window.c; deadlines timeout.c. Everybody may read.
+ * The state is written by connection_create and connection_move alone, deadlines by timeout.c;
+ * README.md has the table for the rest. Everybody may read.
  */
 #ifndef LASTACK_TCP_CONNECTION_H
 #define LASTACK_TCP_CONNECTION_H
@@ -30,6 +30,7 @@ struct tcp_options {
     uint8_t keepalive_cnt;
     uint8_t tos, ttl;
     bool keepalive : 1, nodelay : 1, cork : 1;
+    uint8_t congestion : 3; /* congestion_at */
     bool reuse : 1; /* SO_REUSEADDR of the socket: its port may be bound again */
 };
 
@@ -152,9 +153,10 @@ static inline bool connection_has(const struct connection *c, unsigned flags)
     return c->flags & flags;
 }
 
-/* A connection in CLOSED, not in the flow table. NULL: limits (named and counted). */
+/* A connection born in `state` (CLOSED; SYN_RCVD when a half-open entry becomes one), not in the
+ * flow table. NULL: limits (named and counted). */
 struct connection *connection_create(struct tcp *tcp, const struct lastack_tuple *key,
-                                     const struct tcp_options *options);
+                                     const struct tcp_options *options, enum lastack_state state);
 /* Put it into the flow table. */
 void connection_hash(struct tcp *tcp, struct connection *c);
 /* The only writer of the state: along a legal edge, with cause, recorded. To CLOSED it leaves the
@@ -178,6 +180,11 @@ void connection_orphan(struct tcp *tcp, struct connection *c);
 void connection_notify(struct tcp *tcp, struct connection *c);
 /* It owes the network something: tcp_tx will look at it. */
 void connection_owe(struct tcp *tcp, struct connection *c, unsigned flags);
+
+static inline const struct congestion_ops *congestion_of(const struct connection *c)
+{
+    return congestion_at(c->options.congestion);
+}
 
 /* First sequence number of the send stream, and the one after data and FIN. */
 static inline uint32_t send_base(const struct connection *c)

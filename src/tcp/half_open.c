@@ -126,6 +126,14 @@ void half_open_reset(struct tcp *tcp, struct half_open *half, enum lastack_cause
     half_open_end(tcp, half, cause);
 }
 
+void half_open_icmp(struct tcp *tcp, struct half_open *half, uint32_t seq, bool hard)
+{
+    if (seq != half->iss)
+        tcp_drop(tcp, DROP_ICMP_SEQUENCE, &half->flow.key, 0);
+    else if (hard)
+        half_open_end(tcp, half, LASTACK_CAUSE_ICMP);
+}
+
 void half_open_timer(struct tcp *tcp, struct half_open *half)
 {
     if (half->flow.spare >= tcp->config.syn_ack_retry_max) {
@@ -142,10 +150,9 @@ void half_open_timer(struct tcp *tcp, struct half_open *half)
 static struct connection *promote(struct tcp *tcp, struct listener *l, const struct segment *seg,
                                   const struct half_open *half, bool retransmitted)
 {
-    struct connection *c = connection_create(tcp, &seg->key, &l->options);
+    struct connection *c = connection_create(tcp, &seg->key, &l->options, LASTACK_SYN_RCVD);
     if (c == NULL)
         return NULL;
-    c->flow.spare = LASTACK_SYN_RCVD;
     c->mss = half->mss;
     receive_syn_options(tcp, c, half->irs, half->peer_mss, half->snd_wscale);
     c->snd_una = c->snd_nxt = c->snd_max = half->iss + 1;

@@ -28,6 +28,8 @@ _Static_assert(sizeof(struct half_open) <= 128, "a half-open entry is to stay sm
 void half_open_create(struct tcp *tcp, struct listener *listener, const struct segment *seg,
                       const uint32_t *iss_above);
 void half_open_rx(struct tcp *tcp, struct half_open *half, struct segment *seg);
+/* An ICMP error about our SYN-ACK: a hard one ends the handshake (SEMANTICS 6). */
+void half_open_icmp(struct tcp *tcp, struct half_open *half, uint32_t seq, bool hard);
 void half_open_timer(struct tcp *tcp, struct half_open *half);
 /* Its listener stops: RST to the peer, gone. */
 void half_open_reset(struct tcp *tcp, struct half_open *half, enum lastack_cause cause);

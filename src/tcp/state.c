@@ -66,8 +66,6 @@ const char *lastack_cause_name(enum lastack_cause cause)
         [LASTACK_CAUSE_NONE] = "nothing",
         [LASTACK_CAUSE_CONNECT] = "connect",
         [LASTACK_CAUSE_LISTEN] = "listen",
-        [LASTACK_CAUSE_ACCEPT] = "accept",
-        [LASTACK_CAUSE_SEND] = "send",
         [LASTACK_CAUSE_RECV_EOF] = "recv returned 0",
         [LASTACK_CAUSE_SHUT_RD] = "shutdown(SHUT_RD)",
         [LASTACK_CAUSE_SHUT_WR] = "shutdown(SHUT_WR)",

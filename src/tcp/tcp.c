@@ -144,6 +144,10 @@ void tcp_icmp(struct tcp *tcp, const struct lastack_tuple *key, uint32_t seq, in
               uint32_t mtu)
 {
     struct flow *flow = flow_find(&tcp->flows, key);
+    if (flow != NULL && flow->kind == FLOW_HALF_OPEN) {
+        half_open_icmp(tcp, container_of(flow, struct half_open, flow), seq, hard && mtu == 0);
+        return;
+    }
     if (flow == NULL || flow->kind != FLOW_CONNECTION) {
         tcp_drop(tcp, DROP_ICMP_NO_FLOW, key, 0);
         return;

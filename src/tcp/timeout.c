@@ -7,7 +7,6 @@
 #include "tcp/transmit.h"
 
 #define NS_PER_MS        1000000u
-#define ORPHAN_RETRY_MAX 8
 
 /* Never early: the part of the current millisecond that has passed counts as one more. */
 static uint32_t tick_after(const struct tcp *tcp, uint32_t delay_ms)
@@ -118,7 +117,7 @@ static uint32_t retry_limit(const struct tcp *tcp, const struct connection *c)
     if (!connection_has(c, CONNECTION_SYN_ACKED))
         return tcp->config.syn_ack_retry_max;
     if (connection_has(c, CONNECTION_ORPHAN))
-        return MIN(tcp->config.retry_max, ORPHAN_RETRY_MAX);
+        return MIN(tcp->config.retry_max, tcp->config.orphan_retry_max);
     return tcp->config.retry_max;
 }
 
@@ -138,7 +137,7 @@ static void retransmit_due(struct tcp *tcp, struct connection *c)
         return;
     }
     if (connection_has(c, CONNECTION_SYN_ACKED))
-        congestion_reno.timeout(&c->cc, c->mss, flight(c), c->retries > 0);
+        congestion_of(c)->timeout(&c->cc, c->mss, flight(c), c->retries > 0);
     c->retries++;
     c->backoff = (uint8_t)MIN(c->backoff + 1, 16);
     c->snd_nxt = c->snd_una;

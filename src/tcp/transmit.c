@@ -109,7 +109,7 @@ static void congestion_idle(struct tcp *tcp, struct connection *c)
 {
     if (c->snd_nxt == c->snd_una && c->snd_max == c->snd_una &&
         tcp->now - c->last_tx > rto_now(tcp, c))
-        congestion_reno.idle(&c->cc, c->mss, tcp->config.initial_window);
+        congestion_of(c)->idle(&c->cc, c->mss, tcp->config.initial_window);
 }
 
 static void data_sent(struct tcp *tcp, struct connection *c, struct outgoing *out, bool fin)
