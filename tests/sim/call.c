@@ -503,6 +503,8 @@ int call_shutdown(struct world *w, struct proc *p, int fd, int how)
     if (result == 0)
         shutdown_did(w, p, s, how);
     call_done(w, p, names[how], fd, result);
+    if (result == 0 && !c && how != SHUT_WR && s->port)
+        listener_gone(w, s);
     if (lives && how != SHUT_RD)
         ORACLE(w, c->state != LASTACK_ESTABLISHED && c->state != LASTACK_CLOSE_WAIT,
                "socket %u: %s left it in %s", s->serial, names[how],

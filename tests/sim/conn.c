@@ -64,13 +64,25 @@ struct conn *conn_peer(struct world *w, const struct conn *c)
     return conn_find(w, conn_peer_host(w, c), &mirror);
 }
 
+/* Its listener went while it waited. */
+static bool conn_discarded(const struct conn *c)
+{
+    return c->dead && (c->death_cause == LASTACK_CAUSE_CLOSE ||
+                       c->death_cause == LASTACK_CAUSE_DUP_OVER ||
+                       c->death_cause == LASTACK_CAUSE_EXEC ||
+                       c->death_cause == LASTACK_CAUSE_EXIT ||
+                       c->death_cause == LASTACK_CAUSE_MESSAGE_DROP ||
+                       c->death_cause == LASTACK_CAUSE_SHUT_RD ||
+                       c->death_cause == LASTACK_CAUSE_SHUT_RDWR || c->listener_gone);
+}
+
 /* The oldest that came in through a listener and that no program has taken yet. */
 struct conn *conn_unaccepted(struct world *w, const struct host *host,
                              const struct lastack_tuple *t)
 {
     struct conn *found = NULL;
     for (struct conn *c = conn_find(w, host, t); c; c = conn_older(c))
-        if (c->passive && !c->sock && c->was_synchronized)
+        if (c->passive && !c->sock && c->was_synchronized && !conn_discarded(c))
             found = c;
     return found;
 }

@@ -73,18 +73,24 @@ static void release_model(struct sock *s, const struct proc *p, int fd)
     s->close_left = s->refs;
 }
 
-static void listener_gone(struct world *w, struct sock *listener)
+/* Nobody listens on its port any more: what waited there is reset (SEMANTICS 2). */
+void listener_gone(struct world *w, struct sock *listener)
 {
     for (const struct sock *o = w->socks; o; o = o->next)
         if (o != listener && o->host == listener->host && o->kind == SOCK_LISTENING &&
             o->port == listener->port && o->refs)
             return;
-    for (unsigned i = 0; i < CONN_BUCKETS; i++)
-        for (struct conn *c = w->conns[i]; c; c = c->next)
-            ORACLE(w, c->host != listener->host || c->tuple.local_port != listener->port ||
-                          !c->passive || c->sock || c->dead || c->state >= LASTACK_TIME_WAIT,
+    for (unsigned i = 0; i < CONN_BUCKETS; i++) {
+        for (struct conn *c = w->conns[i]; c; c = c->next) {
+            if (c->host != listener->host || c->tuple.local_port != listener->port ||
+                !c->passive || c->sock)
+                continue;
+            ORACLE(w, c->dead || c->state == LASTACK_TIME_WAIT,
                    "socket %u: its listener is closed, but an unaccepted connection stays in %s",
                    listener->serial, lastack_state_name(c->state));
+            c->listener_gone = true;
+        }
+    }
 }
 
 static void last_release_after(struct world *w, const struct before *b)

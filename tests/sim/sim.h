@@ -241,6 +241,7 @@ struct conn {
     enum lastack_state state;
     bool passive, dead, accepted, local; /* local: both ends on this host */
     bool was_synchronized, was_established;
+    bool listener_gone; /* before anybody accepted it */
     uint8_t death_cause, death_from;
     uint32_t death_errno;
     uint64_t death_ns, state_since_ns, born_ns;
@@ -558,6 +559,7 @@ void sock_reported(struct world *w, struct sock *s, int error, const char *call)
 struct sock *model_sock(struct world *w, struct proc *p, int fd, enum sock_kind kind,
                         enum lastack_origin origin);
 void model_check_new_fd(struct world *w, struct proc *p, int fd, int from, const char *call);
+void listener_gone(struct world *w, struct sock *listener);
 int proc_lowest_free(const struct proc *p, int from);
 bool sock_held_on_purpose(struct world *w, const struct sock *s);
 
