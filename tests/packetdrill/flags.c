@@ -33,6 +33,7 @@ static const struct {
     MEMBER("msl_ms", msl_ms),
     MEMBER("orphan_fin_wait_ms", orphan_fin_wait_ms),
     MEMBER("orphan_probe_max", orphan_probe_max),
+    MEMBER("orphan_retries", orphan_retry_max),
     MEMBER("syn_retries", syn_retry_max),
     MEMBER("syn_ack_retries", syn_ack_retry_max),
     MEMBER("retries", retry_max),
