@@ -25,6 +25,8 @@ void call_handle(struct supervisor *s, struct call *call)
         return call_shutdown(s, call);
     case __NR_close:
         return call_close_watched(s, call);
+    case __NR_set_robust_list:
+        return call_process_begins(s, call);
     case __NR_getsockname:
         return call_getsockname(s, call);
     case __NR_getpeername:

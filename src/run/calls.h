@@ -48,6 +48,7 @@ void call_ioctl(struct supervisor *s, struct call *call);
 /* calls_end.c */
 void call_shutdown(struct supervisor *s, struct call *call);
 void call_close_watched(struct supervisor *s, struct call *call);
+void call_process_begins(struct supervisor *s, struct call *call);
 void call_sendto(struct supervisor *s, struct call *call);
 
 #endif

@@ -16,7 +16,6 @@
 #include "run/notify.h"
 #include "run/pair.h"
 #include "run/pump.h"
-#include "run/watch.h"
 
 #define SIGNAL_MAX 64
 #define DESCRIPTOR_MARGIN (TASK_CACHE_CNT + 64) /* of ours that are no B ends */
@@ -119,7 +118,6 @@ static void accept_deliver(struct supervisor *s, struct call *call, struct pair 
     }
     if (given >= 0) {
         pair_given(s, pair, call->pid, given);
-        listener->newest = pair->cookie;
         return;
     }
     list_push_back(listener->requeued.next, &pair->queue); /* first in the queue again */
@@ -141,7 +139,6 @@ void call_accept(struct supervisor *s, struct call *call)
         call_answer(s, call, -EINVAL);
         return;
     }
-    watch_accepting(s, call->pid, listener->newest);
     pair = list_empty(&listener->waiting) ? listener_take(s, listener) : NULL;
     if (pair) {
         listener_signal(s, listener, call->a);

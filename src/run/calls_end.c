@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* shutdown, close, and sendto with an address. */
+/* shutdown, close, the birth of a process, and sendto with an address. */
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/socket.h>
@@ -10,6 +10,8 @@
 #include "run/notify.h"
 #include "run/pair.h"
 #include "run/pump.h"
+#include "run/task.h"
+#include "run/watch.h"
 
 #define SENDTO_MAX (128u << 10) /* bytes of one call; more is a short write */
 
@@ -33,6 +35,14 @@ void call_close_watched(struct supervisor *s, struct call *call)
 
     if (s->pair_cnt && call_pair(s, call, fd))
         ending_close_seen(s, call, fd);
+    call_continue(s, call);
+}
+
+/* A process (or a thread, or a program after exec) begins: it has what its parent has. */
+void call_process_begins(struct supervisor *s, struct call *call)
+{
+    if (s->pair_cnt && call->tid == call->pid)
+        watch_fork(s, task_parent(call->pid), call->pid);
     call_continue(s, call);
 }
 

@@ -41,7 +41,7 @@
 #define PAIR_BUCKET_CNT 4096
 #define NAME_CNT 1024
 #define SEEN_MAX 6
-#define WATCH_STEP_CNT 10
+#define WATCH_STEP_CNT 7
 
 enum pair_kind { PAIR_FRESH, PAIR_LISTENER, PAIR_CONNECTING, PAIR_CONNECTED, PAIR_DEAD };
 
@@ -95,7 +95,6 @@ struct pair {
     uint32_t up_left;
     pid_t shut_pid;        /* who asked for it */
     uint32_t fill_len;     /* bytes put into A so that it is not writable while connecting */
-    uint64_t newest;       /* listener: cookie of the last accepted */
     uint32_t signal_cnt;   /* listener: bytes in A that say "connections wait" */
     int so_error;          /* DEAD: what SO_ERROR answers once */
     struct sockaddr_in peer; /* of an accepted one */
@@ -115,8 +114,6 @@ struct task {
 struct name {
     pid_t pid;
     char text[16];
-    bool forks;         /* it has had children */
-    uint8_t trial_cnt;  /* sockets that were looked at as if it had */
 };
 
 /* One intercepted call. */

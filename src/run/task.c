@@ -42,16 +42,14 @@ static bool status_field(const char *status, const char *key, int base, uint64_t
 }
 
 /* The process of a thread; 0: it is gone. */
-static pid_t task_process(pid_t tid, pid_t *parent)
+static pid_t task_process(pid_t tid)
 {
     char path[48], status[2048];
-    uint64_t pid, parent_pid = 0;
+    uint64_t pid;
 
     snprintf(path, sizeof path, "/proc/%d/status", tid);
     if (proc_read(path, status, sizeof status) <= 0 || !status_field(status, "\nTgid:", 10, &pid))
         return 0;
-    status_field(status, "\nPPid:", 10, &parent_pid);
-    *parent = (pid_t)parent_pid;
     return (pid_t)pid;
 }
 
@@ -60,14 +58,11 @@ static bool task_alive(const struct task *task)
     return syscall(SYS_pidfd_send_signal, task->pidfd, 0, NULL, 0) == 0 || errno == EPERM;
 }
 
-static bool task_open(struct supervisor *s, struct task *task, pid_t tid)
+static bool task_open(struct task *task, pid_t tid)
 {
-    pid_t parent = 0;
-
-    *task = (struct task){.tid = tid, .pid = task_process(tid, &parent), .pidfd = -1};
+    *task = (struct task){.tid = tid, .pid = task_process(tid), .pidfd = -1};
     if (task->pid == 0)
         return false;
-    task_forks_note(s, parent);
     task->pidfd = (int)syscall(SYS_pidfd_open, tid, PIDFD_THREAD);
     if (task->pidfd < 0)
         task->pidfd = (int)syscall(SYS_pidfd_open, task->pid, 0);
@@ -82,7 +77,7 @@ const struct task *task_get(struct supervisor *s, pid_t tid)
         return task;
     if (task->tid != 0)
         close(task->pidfd);
-    if (task_open(s, task, tid)) {
+    if (task_open(task, tid)) {
         task_name_keep(s, task->pid);
         return task;
     }
@@ -196,24 +191,6 @@ void task_name_keep(struct supervisor *s, pid_t pid)
 
     if (comm_read(pid, text, sizeof text))
         memcpy(name_of(s, pid)->text, text, sizeof text);
-}
-
-void task_forks_note(struct supervisor *s, pid_t pid)
-{
-    if (pid > 1)
-        name_of(s, pid)->forks = true;
-}
-
-#define TRIAL_MAX 8
-
-bool task_forks(struct supervisor *s, pid_t pid)
-{
-    struct name *name = name_of(s, pid);
-
-    if (!name->forks && name->trial_cnt >= TRIAL_MAX)
-        return false;
-    name->trial_cnt++;
-    return true;
 }
 
 void task_name(struct supervisor *s, pid_t pid, char *name, size_t size)

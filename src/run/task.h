@@ -18,9 +18,6 @@ void task_forget_all(struct supervisor *s);
 
 /* Note the name of process `pid` while it can still be read. */
 void task_name_keep(struct supervisor *s, pid_t pid);
-/* Has process `pid` been seen with children? For its first sockets: may it have? */
-bool task_forks(struct supervisor *s, pid_t pid);
-void task_forks_note(struct supervisor *s, pid_t pid);
 /* Its name now, or the one that was kept; "" if unknown. */
 void task_name(struct supervisor *s, pid_t pid, char *name, size_t size);
 /* State letter of /proc/PID/stat ('R', 'S', 'T', 'Z', ...), 0 if it is gone. */
