@@ -13,7 +13,7 @@ import time
 
 from attach import Skip, check, equal, main, wait_for
 
-LASTACK = sys.argv[1]
+LASTACK = os.path.abspath(sys.argv[1])
 PYTHON = sys.executable
 
 

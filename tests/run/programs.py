@@ -8,7 +8,7 @@ import sys
 
 from attach import Failure, check, equal, main, need
 
-LASTACK, STATIC = sys.argv[1], sys.argv[2]
+LASTACK, STATIC = os.path.abspath(sys.argv[1]), os.path.abspath(sys.argv[2])
 PYTHON = sys.executable
 
 

@@ -11,7 +11,7 @@ import sys
 from attach import Failure, check, equal, main, need, wait_for
 from programs import ASYNC, FORKING, FORKING_CLIENT, NGINX, PYTHON, same_file, site
 
-LASTACK, STATIC = sys.argv[1], sys.argv[2]
+LASTACK, STATIC = os.path.abspath(sys.argv[1]), os.path.abspath(sys.argv[2])
 DEVICE, KERNEL, OURS = "runtest0", "10.84.0.1", "10.84.0.2"
 TUN = ["--tun", DEVICE, "--address", OURS + "/24"]
 
