@@ -271,7 +271,6 @@ static bool step_kicked(struct world *w, struct proc *p)
 
 static bool step_epoll(struct world *w, struct proc *p)
 {
-    int ready[FD_MAX];
     if (p->epoll_fd < 0) {
         call_epoll_open(w, p);
         if (p->epoll_fd < 0) {
@@ -283,10 +282,7 @@ static bool step_epoll(struct world *w, struct proc *p)
     for (int fd = 0; fd < FD_MAX; fd++)
         if (p->fds[fd].s && !p->fds[fd].registered && p->fds[fd].s->kind != SOCK_EPOLL)
             call_epoll_add(w, p, fd);
-    int cnt = call_epoll_wait(w, p, ready, FD_MAX);
-    for (int i = 0; i < cnt; i++)
-        p->fds[ready[i]].kick = true;
-    return cnt > 0;
+    return call_epoll_wait(w, p) > 0;
 }
 
 static bool act(struct world *w, struct proc *p)

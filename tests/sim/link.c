@@ -168,7 +168,7 @@ static void packet_corrupt(struct world *w, struct packet *packet)
 }
 
 static struct packet *path_fly(struct world *w, unsigned from, unsigned to, const uint8_t *data,
-                               size_t len, bool copy)
+                               size_t len, bool copy, bool damage)
 {
     struct path *path = &w->link.path[from][to];
     struct packet *packet = packet_new(w, len);
@@ -188,7 +188,7 @@ static struct packet *path_fly(struct world *w, unsigned from, unsigned to, cons
     else
         path->last_due_ns = due;
     packet->due_ns = due;
-    if (rng_chance(&w->net, path->plan.corrupt_ppm))
+    if (damage && rng_chance(&w->net, path->plan.corrupt_ppm))
         packet_corrupt(w, packet);
     path->flying++;
     heap_push(&w->link, packet);
@@ -203,6 +203,7 @@ static void path_fly_cut(struct world *w, unsigned from, unsigned to, const uint
     static _Thread_local uint8_t whole[65536], cut[65536];
     struct pieces *pieces = arena_get(&w->arena, sizeof *pieces + len);
     size_t payload_len = len - 20, at = 0;
+    bool damaged = false;
     memcpy(whole, data, len);
     memcpy(pieces->whole, data, len);
     pieces->len = (uint32_t)len;
@@ -214,7 +215,8 @@ static void path_fly_cut(struct world *w, unsigned from, unsigned to, const uint
         if (part > payload_len - at || pieces->cnt == PIECES_MAX - 1)
             part = payload_len - at;
         size_t cut_len = packet_cut(cut, whole, len, at, part);
-        struct packet *packet = path_fly(w, from, to, cut, cut_len, false);
+        struct packet *packet = path_fly(w, from, to, cut, cut_len, false, !damaged);
+        damaged = damaged || packet->corrupt; /* two could make up for each other */
         packet->pieces = pieces;
         packet->piece = (uint8_t)pieces->cnt++;
         at += part;
@@ -298,7 +300,7 @@ void link_send(struct world *w, struct host *from, const struct lastack_frame *f
         path_fly_cut(w, from->index, to->index, data, len);
         return;
     }
-    path_fly(w, from->index, to->index, data, len, false);
+    path_fly(w, from->index, to->index, data, len, false, true);
     if (rng_chance(&w->net, path->plan.duplicate_ppm))
-        path_fly(w, from->index, to->index, data, len, true);
+        path_fly(w, from->index, to->index, data, len, true, true);
 }

@@ -60,23 +60,34 @@ static void check_epoll_event(struct world *w, struct proc *p, int fd, uint32_t 
     }
 }
 
-/* Descriptors of p that are ready, as its epoll says. */
-int call_epoll_wait(struct world *w, struct proc *p, int fds[], int max)
+/* One call; true: there may be more. */
+static bool epoll_wait_once(struct world *w, struct proc *p, uint32_t *found)
 {
     struct epoll_event events[8];
-    int found = 0;
     int cnt = lastack_epoll_wait(p->p, p->epoll_fd, events, 8);
     ORACLE(w, cnt >= 0 && cnt <= 8, "epoll_wait says %d", cnt);
-    for (int i = 0; i < cnt && found < max; i++) {
+    for (int i = 0; i < cnt; i++) {
         int fd = (int)(events[i].data.u64 & 0xff);
         if (!p->fds[fd].s || event_key(p, fd) != events[i].data.u64 || !p->fds[fd].registered)
             continue;
         check_epoll_event(w, p, fd, events[i].events);
-        fds[found++] = fd;
+        p->fds[fd].kick = true;
+        (*found)++;
     }
-    STORY(w, "host %u  pid %u epoll_wait(%d) = %d, %d of them its own", p->host->index, p->pid,
-          p->epoll_fd, cnt, found);
+    STORY(w, "host %u  pid %u epoll_wait(%d) = %d, %u of them its own", p->host->index, p->pid,
+          p->epoll_fd, cnt, *found);
     world_mix(w, (uint64_t)cnt);
+    return cnt == 8;
+}
+
+/* Look at what p's epoll says. Registrations of descriptors that are closed here and open
+ * elsewhere are reported too, and stand in the way of others. */
+uint32_t call_epoll_wait(struct world *w, struct proc *p)
+{
+    uint32_t found = 0;
+    for (int round = 0; round < 8; round++)
+        if (!epoll_wait_once(w, p, &found))
+            break;
     return found;
 }
 

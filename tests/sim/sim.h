@@ -552,7 +552,7 @@ bool call_message_get(struct world *w, struct proc *p);
 void call_message_drop(struct world *w, struct flight *f);
 void call_epoll_open(struct world *w, struct proc *p);
 void call_epoll_add(struct world *w, struct proc *p, int fd);
-int call_epoll_wait(struct world *w, struct proc *p, int fds[], int max);
+uint32_t call_epoll_wait(struct world *w, struct proc *p);
 void call_event(struct world *w, struct host *host, const struct lastack_event *event);
 struct sock *sock_by_id(struct world *w, const struct host *host, uint64_t id);
 void sock_reported(struct world *w, struct sock *s, int error, const char *call);

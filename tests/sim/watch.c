@@ -97,10 +97,14 @@ void watch_in(struct world *w, struct host *host, const struct packet_view *v)
         return; /* nothing in it may matter */
     if ((v->flags & F_SYN) && c->state == LASTACK_SYN_SENT)
         watch_peer_syn(c, v);
-    bool old = c->ack_out_known && (view_end(v) == v->seq ? seq_diff(v->seq, c->ack_out) < 0
-                                                          : seq_diff(view_end(v), c->ack_out) <= 0);
+    bool synced = c->state > LASTACK_SYN_RCVD && !(v->flags & F_SYN);
+    bool old = synced && c->ack_out_known &&
+               (view_end(v) == v->seq ? seq_diff(v->seq, c->ack_out) < 0
+                                      : seq_diff(view_end(v), c->ack_out) <= 0);
     /* Of a segment that is entirely old, the ACK is not read either (RFC 9293 3.10.7.4, first). */
-    if ((v->flags & F_ACK) && !old && ((v->flags & F_SYN) || c->state != LASTACK_SYN_SENT))
+    bool strange = (v->flags & F_RST) ||
+                   (c->right_out_known && seq_diff(v->seq, c->right_out) > 0);
+    if ((v->flags & F_ACK) && !old && !strange && ((v->flags & F_SYN) || c->state != LASTACK_SYN_SENT))
         watch_ack_in(w, c, v);
     if (v->flags & F_FIN)
         c->last_fin_in_ns = w->now;
