@@ -6,6 +6,7 @@
 import os
 import pwd
 import re
+import resource
 import signal
 import subprocess
 import sys
@@ -332,6 +333,86 @@ def two_thousand_connections(ground):
     check(len(names) - len(pidfds) < 30, f"{len(names)} descriptors stay: {names}")
 
 
+PREFORK = """
+import os, signal, socket
+l = socket.create_server(("127.0.0.1", 7304), backlog=128)
+kids = []
+for k in range(4):
+    pid = os.fork()
+    if pid == 0:
+        count = 0
+        def leave(n, f):
+            os.write(1, b"served\\n" if count else b"idle\\n")
+            os._exit(0)
+        signal.signal(signal.SIGTERM, leave)
+        while True:
+            s, _ = l.accept()
+            s.sendall(s.recv(100)); s.close()
+            count += 1
+    kids.append(pid)
+for n in range(400):
+    with socket.create_connection(("127.0.0.1", 7304)) as c:
+        c.sendall(b"%d" % n)
+        assert c.recv(100) == b"%d" % n and c.recv(1) == b""
+for pid in kids:
+    os.kill(pid, signal.SIGTERM)
+    os.waitpid(pid, 0)
+"""
+
+
+def four_processes_accept(ground):
+    """Blocking accepters of one listener share the work, and TERM reaches those that wait."""
+    status, out, err = ground.run([PYTHON, "-c", PREFORK])
+    equal((status, out), (0, "served\n" * 4), f"the processes ({err})")
+
+
+OPEN = """
+import socket
+l = socket.create_server(("127.0.0.1", 7305), backlog=512)
+ends = []
+for n in range(1500):
+    c = socket.create_connection(("127.0.0.1", 7305)); s, _ = l.accept()
+    ends.append((c, s))
+for c, s in ends: c.sendall(b"x" * 100)
+assert all(len(s.recv(100)) == 100 for c, s in ends)
+for c, s in ends: c.close()
+assert all(s.recv(1) == b"" for c, s in ends)
+print("good")
+"""
+
+
+def many_at_once(ground):
+    """Fifteen hundred connections open at the same time."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    status, out, err = ground.run([PYTHON, "-c", OPEN])
+    equal((status, out), (0, "good\n"), f"the program ({err})")
+
+
+def no_descriptor_left(ground):
+    """The supervisor's own limit is EMFILE for accept; the connection waits, nothing is lost."""
+    limit = 1000  # of the supervisor, with what it keeps for itself
+    code = """
+import socket
+l = socket.create_server(("127.0.0.1", 7306), backlog=64)
+ends = []
+try:
+    while True:
+        c = socket.create_connection(("127.0.0.1", 7306)); ends.append(c)
+        s, _ = l.accept(); ends.append(s)
+except OSError as e:
+    print("errno", e.errno)
+c.sendall(b"still here")
+for n in range(20): ends.pop(0).close()
+s, _ = l.accept()
+print(s.recv(99).decode())
+"""
+    status, out, err = ground.run(
+        [PYTHON, "-c", code],
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit)))
+    equal((status, out), (0, "errno 24\nstill here\n"), f"the program ({err})")
+
+
 PIPES = """
 i=0
 while [ $i -lt 300 ]; do true | cat; i=$((i + 1)); done
@@ -437,5 +518,6 @@ if __name__ == "__main__":
           without_any_privilege, name_that_is_taken, name_of_a_stack_that_died, port_in_use,
           inside_itself, exit_status_is_passed_on, signals_are_handed_on, daemons_are_waited_for,
           supervisor_that_dies, holder_that_is_killed, descriptor_in_flight,
-          two_thousand_connections, shell_that_forks, signal_storm, child_ends_while_accept_waits, orphans_finish],
+          two_thousand_connections, four_processes_accept, many_at_once, no_descriptor_left,
+          shell_that_forks, signal_storm, child_ends_while_accept_waits, orphans_finish],
          sys.argv[2:], LASTACK)
