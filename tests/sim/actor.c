@@ -307,7 +307,10 @@ static bool act(struct world *w, struct proc *p)
     }
     if (p->wake >= WAKE_EPOLL_ET)
         more = step_epoll(w, p) || more;
-    return step_kicked(w, p) || more;
+    more = step_kicked(w, p) || more;
+    for (int fd = 0; fd < FD_MAX && p->alive; fd++) /* a new one may have a lower number */
+        more = more || (p->fds[fd].s && p->fds[fd].kick);
+    return more;
 }
 
 static bool has_nothing(const struct proc *p)

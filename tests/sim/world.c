@@ -419,7 +419,7 @@ static bool may_stay(struct world *w, const struct conn *c)
         c->state != LASTACK_CLOSING)
         return false;
     while (lastack_info_next(c->host->stack, &cursor, &info)) /* only behind a closed window */
-        if (memcmp(&info.tuple, &c->tuple, sizeof info.tuple) == 0)
+        if (info.state == c->state && memcmp(&info.tuple, &c->tuple, sizeof info.tuple) == 0)
             return info.send_window == 0 || info.timer == LASTACK_TIMER_PROBE;
     (void)w;
     return false;
