@@ -50,25 +50,35 @@ void stack_rx(struct stack *stack, const struct lastack_frame *frames, size_t fr
         ip_input(stack, &frames[i]);
 }
 
-/* The next frame owed, from whatever owes one. False: nothing. *made: a frame was built. */
-static bool frame_next(struct stack *stack, uint8_t *header, struct lastack_frame *frame,
-                       bool *made)
+static const struct lastack_address *next_destination(struct stack *stack)
+{
+    struct packet *packet = packet_first(&stack->packets);
+    return packet != NULL ? &packet->ip.destination : tcp_tx_destination(&stack->tcp);
+}
+
+/* The next frame owed. False: none came of it. */
+static bool frame_next(struct stack *stack, uint8_t *header, struct lastack_frame *frame)
 {
     struct packet *packet = packet_first(&stack->packets);
     if (packet != NULL) {
-        bool last;
-        *made = ip_output_packet(stack, packet, header, frame, &last);
+        bool last, made = ip_output_packet(stack, packet, header, frame, &last);
         if (last)
             packet_next(&stack->packets);
-        return true;
+        return made;
     }
     struct outgoing out;
-    if (!tcp_tx(&stack->tcp, &out))
-        return false;
-    *made = ip_output_segment(stack, &out, header, frame);
-    return true;
+    return tcp_tx(&stack->tcp, &out) && ip_output_segment(stack, &out, header, frame);
 }
 
+static void loop_back(struct stack *stack, const struct lastack_frame *frame)
+{
+    stack->tcp.delivering_id = frame->connection_id;
+    ip_input(stack, frame);
+    stack->tcp.delivering_id = 0;
+}
+
+/* A delivery through the loopback may end connections and free their buffers. So none happens
+ * while frames are filled that refer to buffers: those go out first. */
 size_t stack_tx(struct stack *stack, struct lastack_frame *frames, size_t max, uint64_t now_ns)
 {
     size_t cnt = 0;
@@ -76,23 +86,22 @@ size_t stack_tx(struct stack *stack, struct lastack_frame *frames, size_t max, u
     time_set(stack, now_ns);
     packet_release(&stack->packets, &stack->tcp.pages);
     max = MIN(max, (size_t)TX_BATCH);
-    while (cnt < max && budget > 0) {
-        bool made = false;
-        if (!frame_next(stack, stack->headers[cnt], &frames[cnt], &made))
+    const struct lastack_address *to;
+    while (cnt < max && budget > 0 && (to = next_destination(stack)) != NULL) {
+        bool inside = address_is_mine(&stack->interfaces, to);
+        if (inside && cnt > 0)
             break;
-        if (!made)
+        if (!frame_next(stack, stack->headers[cnt], &frames[cnt]))
             continue;
         stack->packets_out++;
-        if (frames[cnt].interface == LASTACK_LOOPBACK) {
-            stack->tcp.delivering_id = frames[cnt].connection_id;
-            ip_input(stack, &frames[cnt]);
-            stack->tcp.delivering_id = 0;
-            budget--;
-            if (stack->tcp.config.tap_loopback)
-                return cnt + 1; /* its bytes are whole until something else moves */
-        } else {
+        if (!inside) {
             cnt++;
+            continue;
         }
+        loop_back(stack, &frames[cnt]);
+        budget--;
+        if (stack->tcp.config.tap_loopback)
+            return 1; /* its bytes are whole until something else moves */
     }
     return cnt;
 }

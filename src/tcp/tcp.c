@@ -98,16 +98,24 @@ void tcp_rx(struct tcp *tcp, struct segment *seg)
     }
 }
 
+const struct lastack_address *tcp_tx_destination(const struct tcp *tcp)
+{
+    const struct reply_queue *q = &tcp->replies;
+    if (q->head != q->tail)
+        return &q->ring[q->head % REPLY_MAX].key.remote;
+    if (list_empty(&tcp->tx_queue))
+        return NULL;
+    return &container_of(tcp->tx_queue.next, struct connection, tx_link)->flow.key.remote;
+}
+
 bool tcp_tx(struct tcp *tcp, struct outgoing *out)
 {
     if (reply_pop(tcp, out))
         return true;
-    while (!list_empty(&tcp->tx_queue)) {
-        struct connection *c = container_of(tcp->tx_queue.next, struct connection, tx_link);
-        if (transmit_next(tcp, c, out))
-            return true;
-        list_remove(&c->tx_link);
-    }
+    struct connection *c = container_of(tcp->tx_queue.next, struct connection, tx_link);
+    if (transmit_next(tcp, c, out))
+        return true;
+    list_remove(&c->tx_link);
     return false;
 }
 

@@ -67,7 +67,9 @@ void tcp_free(struct tcp *tcp);
 
 /* A segment whose checksum is good. */
 void tcp_rx(struct tcp *tcp, struct segment *seg);
-/* The next segment owed. False: nothing more. */
+/* Where the next segment goes, if there is one; NULL: nothing is owed. */
+const struct lastack_address *tcp_tx_destination(const struct tcp *tcp);
+/* That segment. False: whoever was next owes nothing after all; ask again. */
 bool tcp_tx(struct tcp *tcp, struct outgoing *out);
 bool tcp_owes(const struct tcp *tcp);
 /* A due timer of kind < TIMER_TCP_CNT. */
