@@ -231,7 +231,7 @@ static void reset_watch(struct world *w, struct host *to, const struct packet_vi
     if (!view->is_tcp || !(view->flags & F_RST) || w->phase != PHASE_CHAOS)
         return;
     if (!p->loss_ppm && !p->corrupt_ppm && !p->reorder_ppm && !p->fragment_ppm &&
-        !w->plan.outage_cnt)
+        p->queue_max > 100 && !w->plan.outage_cnt)
         return;
     struct lastack_tuple t = view_tuple(view, false);
     struct conn *c = conn_find(w, to, &t);

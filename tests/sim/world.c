@@ -339,6 +339,31 @@ static bool waits_for_holder(struct world *w, const struct sock *s)
     return false;
 }
 
+/* What others hold on purpose fills the buffers of a stack with tight limits. */
+static bool waits_for_memory(struct world *w, const struct sock *s)
+{
+    const struct host *peer = s->conn ? conn_peer_host(w, s->conn) : NULL;
+    for (unsigned i = 0; i < w->plan.host_cnt && w->plan.tight; i++) {
+        struct lastack_usage usage;
+        lastack_usage(w->host[i].stack, &usage);
+        if ((&w->host[i] == s->host || &w->host[i] == peer) &&
+            usage.buffer_bytes * 2 >= w->plan.config[i].buffer_max)
+            return true;
+    }
+    return false;
+}
+
+static void tell_usage(struct world *w)
+{
+    for (unsigned i = 0; i < w->plan.host_cnt; i++) {
+        struct lastack_usage usage;
+        lastack_usage(w->host[i].stack, &usage);
+        STORY(w, "host %u  %u connections, %llu bytes in buffers, limit %llu", i,
+              usage.connections, (unsigned long long)usage.buffer_bytes,
+              (unsigned long long)w->plan.config[i].buffer_max);
+    }
+}
+
 /* The first descriptor that should be closed by now, or NULL. */
 static struct sock *unfinished(struct world *w, struct proc **who)
 {
@@ -346,7 +371,8 @@ static struct sock *unfinished(struct world *w, struct proc **who)
         for (int fd = 0; p->alive && !p->hold && fd < FD_MAX; fd++) {
             struct sock *s = p->fds[fd].s;
             if (!s || s->kind == SOCK_EPOLL || p->fds[fd].style == STYLE_HOLD ||
-                p->fds[fd].style == STYLE_DEAF || waits_for_holder(w, s))
+                p->fds[fd].style == STYLE_DEAF || waits_for_holder(w, s) ||
+                waits_for_memory(w, s))
                 continue;
             *who = p;
             return s;
@@ -382,6 +408,8 @@ static void phase_finish(struct world *w)
             break;
     }
     char text[128];
+    if (s)
+        tell_usage(w);
     ORACLE(w, !s, "liveness: pid %u still has socket %u %s (%s) %llu s after the network healed",
            who->pid, s->serial, s->conn ? tuple_text(&s->conn->tuple, text) : "",
            s->conn ? lastack_state_name(s->conn->state) : "no connection",
