@@ -51,16 +51,17 @@ static void timer_fill(const struct tcp *tcp, const struct connection *c, struct
     info->timer_ns = tick ? tick_ns(tcp, tick) : LASTACK_NEVER;
 }
 
-static void stamps_fill(const struct connection *c, struct lastack_info *info)
+static void stamps_fill(const struct tcp *tcp, const struct connection *c,
+                        struct lastack_info *info)
 {
-    info->born_ns = stamp_ns(c->born);
-    info->state_since_ns = stamp_ns(c->state_since);
-    info->fin_in_ns = stamp_ns(c->fin_in);
-    info->fin_out_ns = stamp_ns(c->fin_out);
-    info->eof_read_ns = stamp_ns(c->eof_read);
-    info->data_in_ns = stamp_ns(c->data_in);
-    info->data_out_ns = stamp_ns(c->data_out);
-    info->close_ns = stamp_ns(c->closed);
+    info->born_ns = stamp_ns(tcp, c->born);
+    info->state_since_ns = stamp_ns(tcp, c->state_since);
+    info->fin_in_ns = stamp_ns(tcp, c->fin_in);
+    info->fin_out_ns = stamp_ns(tcp, c->fin_out);
+    info->eof_read_ns = stamp_ns(tcp, c->eof_read);
+    info->data_in_ns = stamp_ns(tcp, c->data_in);
+    info->data_out_ns = stamp_ns(tcp, c->data_out);
+    info->close_ns = stamp_ns(tcp, c->closed);
     info->close_pid = c->close_pid;
     info->close_fd = c->close_fd;
     info->close_left = c->close_left;
@@ -109,7 +110,7 @@ static void connection_fill(const struct tcp *tcp, const struct connection *c,
         .last_error = c->last_error,
     };
     queues_fill(tcp, c, info);
-    stamps_fill(c, info);
+    stamps_fill(tcp, c, info);
     timer_fill(tcp, c, info);
     linger_fill(tcp, c, info);
 }

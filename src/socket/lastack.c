@@ -7,7 +7,9 @@
 #include "socket/linger.h"
 #include "socket/process.h"
 
-#define EPOLL_MAX 65536u
+#define EPOLL_MAX          65536u
+#define KEEPALIVE_MS_MAX   32767000u /* as TCP_KEEPIDLE */
+#define INITIAL_WINDOW_MAX 1000u
 
 void lastack_config_init(struct lastack_config *config)
 {
@@ -52,9 +54,12 @@ static bool config_is_sane(const struct lastack_config *c)
     bool timers = c->rto_initial_ms > 0 && c->rto_min_ms > 0 && c->rto_min_ms <= c->rto_max_ms &&
                   c->rto_max_ms < 1u << 30 && c->delayed_ack_ms <= 500 && c->msl_ms < 1u << 29 &&
                   c->syn_ack_retry_max < 32 && c->syn_retry_max < 128 && c->retry_max < 128;
+    bool keepalive = c->keepalive_idle_ms > 0 && c->keepalive_idle_ms <= KEEPALIVE_MS_MAX &&
+                     c->keepalive_interval_ms > 0 && c->keepalive_interval_ms <= KEEPALIVE_MS_MAX;
     bool recorder = (c->record_len & (c->record_len - 1)) == 0;
-    return buffers && ports && timers && recorder && c->descriptor_max < 1u << 30 &&
-           c->orphan_probe_max < 256;
+    return buffers && ports && timers && keepalive && recorder && c->descriptor_max < 1u << 30 &&
+           c->orphan_probe_max < 256 && c->orphan_retry_max < 128 &&
+           c->orphan_fin_wait_ms < 1u << 30 && c->initial_window <= INITIAL_WINDOW_MAX;
 }
 
 static void pools_init(lastack *stack, const struct lastack_config *config)

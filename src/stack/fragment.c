@@ -26,7 +26,7 @@ static void packet_clear(struct tcp *tcp, struct fragment_packet *p)
     stream_clear(&p->data, &tcp->pages);
     timer_disarm(tcp->wheel, &p->timer);
     memset(p->have, 0, sizeof p->have);
-    p->total_len = p->have_len = 0;
+    p->total_len = p->have_len = p->end_max = 0;
     p->used = false;
 }
 
@@ -71,6 +71,8 @@ static enum drop fragment_check(const struct fragment_packet *p, const struct ip
         return DROP_FRAGMENT_BAD;
     if (p->total_len != 0 && (end > p->total_len || (!ip->more_fragments && end != p->total_len)))
         return DROP_FRAGMENT_BAD;
+    if (!ip->more_fragments && end < p->end_max) /* a last one that is not */
+        return DROP_FRAGMENT_BAD;
     uint32_t cnt = (uint32_t)(len + 7) / 8;
     uint32_t here = units_here(p, ip->fragment_offset / 8, cnt);
     return here != 0 && here != cnt ? DROP_FRAGMENT_OVERLAP : DROP_NONE;
@@ -87,6 +89,7 @@ static bool fragment_store(struct tcp *tcp, struct fragment_packet *p, const str
                            const struct source *source, size_t len)
 {
     uint32_t first = ip->fragment_offset / 8, cnt = (uint32_t)(len + 7) / 8;
+    p->end_max = MAX(p->end_max, ip->fragment_offset + (uint32_t)len);
     if (!ip->more_fragments)
         p->total_len = ip->fragment_offset + (uint32_t)len;
     if (units_here(p, first, cnt) == cnt)
@@ -98,10 +101,6 @@ static bool fragment_store(struct tcp *tcp, struct fragment_packet *p, const str
     for (uint32_t i = first; i < first + cnt; i++)
         p->have[i / 64] |= 1ull << (i % 64);
     p->have_len += (uint32_t)len;
-    if (p->total_len != 0 && p->have_len > p->total_len) { /* something lay beyond the end */
-        drop_packet(tcp, p, DROP_FRAGMENT_BAD);
-        return false;
-    }
     return true;
 }
 

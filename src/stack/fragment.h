@@ -23,6 +23,7 @@ struct fragment_packet {
     struct stream data;
     uint32_t total_len; /* payload; 0: the last fragment has not come */
     uint32_t have_len;  /* payload bytes here */
+    uint32_t end_max;   /* of any fragment here */
     uint64_t have[FRAGMENT_UNITS / 64];
 };
 

@@ -80,6 +80,15 @@ static bool transport_sum_good(const struct arrival *a)
     return checksum_finish(checksum_join(pseudo, 12, sum_range(a, a->offset, a->len))) == 0;
 }
 
+/* What a connection from here may send in one packet: it came by one interface, the answers may
+ * leave by another [MUST-16]. */
+static uint32_t mtu_both_ways(const struct stack *stack, const struct arrival *a)
+{
+    int back = route_find(&stack->interfaces, &a->ip.source);
+    uint32_t mtu = a->interface->mtu;
+    return back < 0 ? mtu : MIN(mtu, stack->interfaces.interface[back].mtu);
+}
+
 static void tcp_arrives(struct stack *stack, struct arrival *a)
 {
     contiguous(stack, a, a->offset + TCP_HEADER_LEN);
@@ -90,7 +99,7 @@ static void tcp_arrives(struct stack *stack, struct arrival *a)
         at = (uint8_t *)a->iov[0].iov_base + a->offset;
         here = a->iov[0].iov_len - a->offset;
     }
-    struct segment seg = {.mtu = a->interface->mtu};
+    struct segment seg = {.mtu = mtu_both_ways(stack, a)};
     enum drop reason = DROP_TCP_CHECKSUM;
     if (a->interface->rx_checksum_trusted || transport_sum_good(a))
         reason = tcp_header_parse(&seg.h, at, MIN(here, a->len), a->len);

@@ -32,14 +32,43 @@ void stack_free(struct stack *stack)
     free(stack->headers);
 }
 
+/* What is due by now, in order. */
+static void expire(struct stack *stack)
+{
+    struct timer *timer;
+    wheel_advance(&stack->wheel, stack->tcp.now);
+    while ((timer = wheel_due(&stack->wheel)) != NULL) {
+        if (timer->kind < TIMER_TCP_CNT)
+            tcp_timer(&stack->tcp, timer);
+        else if (timer->kind == TIMER_FRAGMENT)
+            fragment_timer(&stack->fragments, &stack->tcp, timer);
+        else
+            list_push_back(&stack->upper_due, &timer->link);
+    }
+}
+
+static void clock_set(struct stack *stack, uint64_t now_ns)
+{
+    stack->tcp.now_ns = now_ns;
+    stack->tcp.now = (uint32_t)(now_ns / 1000000);
+    if (stack->wheel.armed_cnt == 0) /* nobody ticks an idle stack, for weeks perhaps */
+        wheel_advance(&stack->wheel, stack->tcp.now);
+}
+
+/* Ticks are compared within half of their circle (24 days): a clock that leaps goes in steps. */
+#define LEAP_NS ((1ull << 30) * 1000000)
+
 static void time_set(struct stack *stack, uint64_t now_ns)
 {
-    if (now_ns > stack->tcp.now_ns) {
-        stack->tcp.now_ns = now_ns;
-        stack->tcp.now = (uint32_t)(now_ns / 1000000);
-    }
     stack->tcp.actor_pid = 0;
     stack->tcp.actor_fd = -1;
+    if (now_ns <= stack->tcp.now_ns)
+        return;
+    while (stack->wheel.armed_cnt > 0 && now_ns - stack->tcp.now_ns > LEAP_NS) {
+        clock_set(stack, stack->tcp.now_ns + LEAP_NS);
+        expire(stack);
+    }
+    clock_set(stack, now_ns);
 }
 
 void stack_rx(struct stack *stack, const struct lastack_frame *frames, size_t frame_cnt,
@@ -109,16 +138,7 @@ size_t stack_tx(struct stack *stack, struct lastack_frame *frames, size_t max, u
 void stack_tick(struct stack *stack, uint64_t now_ns)
 {
     time_set(stack, now_ns);
-    wheel_advance(&stack->wheel, stack->tcp.now);
-    struct timer *timer;
-    while ((timer = wheel_due(&stack->wheel)) != NULL) {
-        if (timer->kind < TIMER_TCP_CNT)
-            tcp_timer(&stack->tcp, timer);
-        else if (timer->kind == TIMER_FRAGMENT)
-            fragment_timer(&stack->fragments, &stack->tcp, timer);
-        else
-            list_push_back(&stack->upper_due, &timer->link);
-    }
+    expire(stack);
 }
 
 uint64_t stack_deadline(const struct stack *stack)

@@ -15,8 +15,8 @@ static bool orphan_reclaim(struct tcp *tcp)
 {
     list_for_each(node, &tcp->orphans) {
         struct connection *c = container_of(node, struct connection, queue_link);
-        if (c->id == tcp->delivering_id) /* its bytes are on their way through the loopback */
-            continue;
+        if (c->id == tcp->delivering_id || c->owner != NULL)
+            continue; /* on its way through the loopback; somebody lingers for it */
         tcp_drop(tcp, DROP_ORPHAN_LIMIT, &c->flow.key, c->id);
         connection_reset(tcp, c, LASTACK_CAUSE_MEMORY, 0);
         connection_settle(tcp, c);

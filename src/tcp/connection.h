@@ -39,7 +39,7 @@ struct tcp_owner {
     struct list event_link; /* on tcp->events while it has something to hear */
 };
 
-/* A time in milliseconds on the stack's clock, +1 so that 0 is "never": 40 bits, 34 years. */
+/* A time in milliseconds since the stack was made, +1 so that 0 is "never": 40 bits, 34 years. */
 struct stamp {
     uint8_t bytes[5];
 };

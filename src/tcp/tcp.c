@@ -45,6 +45,7 @@ bool tcp_init(struct tcp *tcp, const struct lastack_config *config, struct wheel
     tcp->wheel = wheel;
     tcp->now_ns = now_ns;
     tcp->now = (uint32_t)(now_ns / 1000000);
+    tcp->born_ms = now_ns / 1000000;
     tcp->next_id = 1;
     tcp->rcv_wscale = window_scale_for(config->buffer_limit);
     keys_init(tcp);
@@ -203,21 +204,21 @@ void tcp_record(struct tcp *tcp, const struct connection *c, enum lastack_record
 
 void stamp_set(struct tcp *tcp, struct stamp *stamp)
 {
-    uint64_t ms = tcp->now_ns / 1000000 + 1;
+    uint64_t ms = tcp->now_ns / 1000000 - tcp->born_ms + 1;
     memcpy(stamp->bytes, &ms, sizeof stamp->bytes);
 }
 
-uint64_t stamp_ns(struct stamp stamp)
+uint64_t stamp_ns(const struct tcp *tcp, struct stamp stamp)
 {
     uint64_t ms = 0;
     memcpy(&ms, stamp.bytes, sizeof stamp.bytes);
-    return ms == 0 ? 0 : MAX((ms - 1) * 1000000, 1u);
+    return ms == 0 ? 0 : MAX((tcp->born_ms + ms - 1) * 1000000, 1u);
 }
 
 void tcp_feed(struct tcp *tcp)
 {
     uint32_t unused = tcp->pages.limit - tcp->pages.used;
-    if (unused < 2 || unused < tcp->pages.limit / 16) /* one page and its directory */
+    if (unused < MIN(2u, tcp->pages.limit)) /* one page and its directory */
         return;
     for (struct list *node; (node = list_pop_front(&tcp->starving)) != NULL;)
         connection_notify(tcp, container_of(node, struct connection, queue_link));

@@ -31,6 +31,7 @@ struct tcp {
     struct lastack_config config;
     uint64_t now_ns;
     uint32_t now; /* tick: milliseconds */
+    uint64_t born_ms; /* stamps count from here */
     uint64_t next_id;
     struct random random;
     uint64_t isn_key[2], cookie_key[2], port_key[2];
@@ -84,7 +85,7 @@ void tcp_drop(struct tcp *tcp, enum drop reason, const struct lastack_tuple *key
 void tcp_record(struct tcp *tcp, const struct connection *c, enum lastack_record_kind kind,
                 enum lastack_cause cause, uint32_t arg);
 void stamp_set(struct tcp *tcp, struct stamp *stamp);
-uint64_t stamp_ns(struct stamp stamp);
+uint64_t stamp_ns(const struct tcp *tcp, struct stamp stamp);
 /* Memory may be back: those who starved for it hear of it. */
 void tcp_feed(struct tcp *tcp);
 void tcp_notify(struct tcp *tcp, struct tcp_owner *owner);

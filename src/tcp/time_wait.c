@@ -44,6 +44,11 @@ static void answer(struct tcp *tcp, const struct time_wait *tw)
     reply_plain(tcp, &tw->flow.key, tw->snd_nxt, tw->rcv_nxt, TCP_ACK, tw->flow.spare);
 }
 
+static uint16_t window_now(const struct connection *c)
+{
+    return (uint16_t)MIN((c->rcv_adv - c->rcv_nxt) >> c->rcv_wscale, 65535u);
+}
+
 void time_wait_create(struct tcp *tcp, const struct connection *c)
 {
     struct time_wait *tw = pool_get(&tcp->time_waits);
@@ -53,14 +58,16 @@ void time_wait_create(struct tcp *tcp, const struct connection *c)
         time_wait_delete(tcp, oldest, LASTACK_CAUSE_MEMORY);
         tw = pool_get(&tcp->time_waits);
     }
-    if (tw == NULL) {
+    if (tw == NULL) { /* the peer's FIN is acknowledged all the same */
         tcp_drop(tcp, DROP_NO_MEMORY, &c->flow.key, c->id);
+        if (connection_has(c, CONNECTION_ACK_NOW))
+            reply_plain(tcp, &c->flow.key, c->snd_max, c->rcv_nxt, TCP_ACK, window_now(c));
         return;
     }
     tw->flow.key = c->flow.key;
     tw->flow.kind = FLOW_TIME_WAIT;
     tw->flow.reusable = c->options.reuse;
-    tw->flow.spare = (uint16_t)MIN((c->rcv_adv - c->rcv_nxt) >> c->rcv_wscale, 65535u);
+    tw->flow.spare = window_now(c);
     tw->snd_nxt = c->snd_max;
     tw->rcv_nxt = c->rcv_nxt;
     flow_insert(&tcp->flows, &tw->flow);
