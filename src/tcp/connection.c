@@ -76,28 +76,11 @@ static void connection_leave(struct tcp *tcp, struct connection *c)
     tcp->orphan_cnt -= connection_has(c, CONNECTION_ORPHAN);
 }
 
-static void edge_record(struct tcp *tcp, const struct connection *c, enum lastack_state to,
-                        enum lastack_cause cause, int error)
-{
-    recorder_put(&tcp->recorder, &(struct lastack_record){
-                                     .time_ns = tcp->now_ns,
-                                     .id = c->id,
-                                     .tuple = c->flow.key,
-                                     .kind = LASTACK_RECORD_EDGE,
-                                     .cause = (uint8_t)cause,
-                                     .from = (uint8_t)connection_state(c),
-                                     .to = (uint8_t)to,
-                                     .pid = tcp->actor_pid,
-                                     .fd = tcp->actor_fd,
-                                     .arg = (uint32_t)error,
-                                 });
-}
-
 void connection_move(struct tcp *tcp, struct connection *c, enum lastack_state to,
                      enum lastack_cause cause, int error)
 {
     assert(state_edge_is_legal(connection_state(c), to));
-    edge_record(tcp, c, to, cause, error);
+    tcp_edge(tcp, c->id, &c->flow.key, connection_state(c), to, cause, error);
     stamp_set(tcp, &c->state_since);
     if (error != 0)
         c->error = c->last_error = (uint8_t)error;

@@ -12,19 +12,6 @@
 
 #define COOKIE_LIFE_MS 131072u
 
-static void edge_record(struct tcp *tcp, const struct lastack_tuple *key, uint64_t id,
-                        enum lastack_state from, enum lastack_state to, enum lastack_cause cause)
-{
-    recorder_put(&tcp->recorder, &(struct lastack_record){.time_ns = tcp->now_ns,
-                                                          .id = id,
-                                                          .tuple = *key,
-                                                          .kind = LASTACK_RECORD_EDGE,
-                                                          .cause = (uint8_t)cause,
-                                                          .from = (uint8_t)from,
-                                                          .to = (uint8_t)to,
-                                                          .fd = -1});
-}
-
 static uint16_t own_mss(const struct tcp_options *options, uint32_t mtu)
 {
     uint32_t mss = MIN(mtu, 65535u) - 40;
@@ -102,7 +89,7 @@ void half_open_create(struct tcp *tcp, struct listener *l, const struct segment 
     flow_insert(&tcp->flows, &half->flow);
     timer_start(tcp, half);
     half_open_answer(tcp, half);
-    edge_record(tcp, &seg->key, 0, LASTACK_LISTEN, LASTACK_SYN_RCVD, LASTACK_CAUSE_SYN);
+    tcp_edge(tcp, 0, &seg->key, LASTACK_LISTEN, LASTACK_SYN_RCVD, LASTACK_CAUSE_SYN, 0);
 }
 
 static void half_open_forget(struct tcp *tcp, struct half_open *half)
@@ -116,7 +103,7 @@ static void half_open_forget(struct tcp *tcp, struct half_open *half)
 
 static void half_open_end(struct tcp *tcp, struct half_open *half, enum lastack_cause cause)
 {
-    edge_record(tcp, &half->flow.key, 0, LASTACK_SYN_RCVD, LASTACK_CLOSED, cause);
+    tcp_edge(tcp, 0, &half->flow.key, LASTACK_SYN_RCVD, LASTACK_CLOSED, cause, 0);
     half_open_forget(tcp, half);
 }
 

@@ -11,20 +11,6 @@ static struct list *bucket_of(struct tcp *tcp, uint16_t port)
     return &tcp->listener_buckets[(port ^ port >> 8) % LISTENER_BUCKETS];
 }
 
-static void edge_record(struct tcp *tcp, const struct listener *l, enum lastack_state from,
-                        enum lastack_state to, enum lastack_cause cause)
-{
-    recorder_put(&tcp->recorder, &(struct lastack_record){.time_ns = tcp->now_ns,
-                                                          .id = l->id,
-                                                          .tuple = l->key,
-                                                          .kind = LASTACK_RECORD_EDGE,
-                                                          .cause = (uint8_t)cause,
-                                                          .from = (uint8_t)from,
-                                                          .to = (uint8_t)to,
-                                                          .pid = tcp->actor_pid,
-                                                          .fd = tcp->actor_fd});
-}
-
 struct listener *listener_create(struct tcp *tcp, const struct lastack_tuple *key, uint32_t backlog,
                                  struct tcp_owner *owner, const struct tcp_options *options)
 {
@@ -41,7 +27,7 @@ struct listener *listener_create(struct tcp *tcp, const struct lastack_tuple *ke
     list_init(&l->accept_queue);
     list_init(&l->half_opens);
     list_push_back(bucket_of(tcp, key->local_port), &l->bucket_link);
-    edge_record(tcp, l, LASTACK_CLOSED, LASTACK_LISTEN, LASTACK_CAUSE_LISTEN);
+    tcp_edge(tcp, l->id, &l->key, LASTACK_CLOSED, LASTACK_LISTEN, LASTACK_CAUSE_LISTEN, 0);
     return l;
 }
 
@@ -60,7 +46,7 @@ void listener_delete(struct tcp *tcp, struct listener *l, enum lastack_cause cau
             connection_reset(tcp, c, cause, 0);
         connection_settle(tcp, c);
     }
-    edge_record(tcp, l, LASTACK_LISTEN, LASTACK_CLOSED, cause);
+    tcp_edge(tcp, l->id, &l->key, LASTACK_LISTEN, LASTACK_CLOSED, cause, 0);
     list_remove(&l->bucket_link);
     pool_put(&tcp->listeners, l);
 }

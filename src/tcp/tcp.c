@@ -187,6 +187,21 @@ void tcp_drop(struct tcp *tcp, enum drop reason, const struct lastack_tuple *key
     recorder_put(&tcp->recorder, &record);
 }
 
+void tcp_edge(struct tcp *tcp, uint64_t id, const struct lastack_tuple *key,
+              enum lastack_state from, enum lastack_state to, enum lastack_cause cause, int error)
+{
+    recorder_put(&tcp->recorder, &(struct lastack_record){.time_ns = tcp->now_ns,
+                                                          .id = id,
+                                                          .tuple = *key,
+                                                          .kind = LASTACK_RECORD_EDGE,
+                                                          .cause = (uint8_t)cause,
+                                                          .from = (uint8_t)from,
+                                                          .to = (uint8_t)to,
+                                                          .pid = tcp->actor_pid,
+                                                          .fd = tcp->actor_fd,
+                                                          .arg = (uint32_t)error});
+}
+
 void tcp_record(struct tcp *tcp, const struct connection *c, enum lastack_record_kind kind,
                 enum lastack_cause cause, uint32_t arg)
 {

@@ -82,6 +82,9 @@ void tcp_icmp(struct tcp *tcp, const struct lastack_tuple *key, uint32_t seq, in
 
 /* Count and record a refusal. `key` and `id` may be NULL, 0. */
 void tcp_drop(struct tcp *tcp, enum drop reason, const struct lastack_tuple *key, uint64_t id);
+/* Record an edge; `error`: errno given to the program. */
+void tcp_edge(struct tcp *tcp, uint64_t id, const struct lastack_tuple *key,
+              enum lastack_state from, enum lastack_state to, enum lastack_cause cause, int error);
 void tcp_record(struct tcp *tcp, const struct connection *c, enum lastack_record_kind kind,
                 enum lastack_cause cause, uint32_t arg);
 void stamp_set(struct tcp *tcp, struct stamp *stamp);

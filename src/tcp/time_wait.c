@@ -78,15 +78,9 @@ void time_wait_create(struct tcp *tcp, const struct connection *c)
 
 void time_wait_delete(struct tcp *tcp, struct time_wait *tw, enum lastack_cause cause)
 {
-    recorder_put(&tcp->recorder,
-                 &(struct lastack_record){.time_ns = tcp->now_ns,
-                                          .tuple = tw->flow.key,
-                                          .kind = LASTACK_RECORD_EDGE,
-                                          .cause = (uint8_t)cause,
-                                          .fd = -1,
-                                          .from = LASTACK_TIME_WAIT,
-                                          .to = cause == LASTACK_CAUSE_REUSE ? LASTACK_SYN_RCVD
-                                                                             : LASTACK_CLOSED});
+    bool reuse = cause == LASTACK_CAUSE_REUSE;
+    tcp_edge(tcp, 0, &tw->flow.key, LASTACK_TIME_WAIT, reuse ? LASTACK_SYN_RCVD : LASTACK_CLOSED,
+             cause, 0);
     flow_remove(&tcp->flows, &tw->flow);
     queue_remove(tcp, tw);
     pool_put(&tcp->time_waits, tw);
