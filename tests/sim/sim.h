@@ -260,6 +260,7 @@ struct conn {
     bool cookie;        /* born by a cookie's ACK: what was offered is not known */
     uint32_t in_end;    /* highest sequence end delivered */
     uint32_t ack_out;   /* highest acknowledgment sent */
+    uint32_t next_in;   /* what the stack expects next, at least */
     uint32_t right_out; /* right edge offered, scaled */
     uint32_t right_in;  /* right edge heard */
     int wscale_out, wscale_in; /* -1: not on our SYN / theirs */

@@ -83,7 +83,8 @@ static void watch_ack_in(struct world *w, struct conn *c, const struct packet_vi
     c->una = v->ack;
     c->una_before_ns = c->una_ns;
     c->una_ns = w->now;
-    c->tries = 0;
+    if (!c->ack_out_known || seq_diff(view_end(v), c->next_in) > 0 || view_end(v) == v->seq)
+        c->tries = 0; /* else it may be too old by now to be looked at */
 }
 
 void watch_in(struct world *w, struct host *host, const struct packet_view *v)
@@ -112,6 +113,8 @@ void watch_in(struct world *w, struct host *host, const struct packet_view *v)
     if (c->irs_known && seq_diff(end, c->in_end) > 0 &&
         (!c->right_out_known || seq_diff(end, c->right_out) <= 1))
         c->in_end = end;
+    if (c->ack_out_known && seq_diff(v->seq, c->next_in) <= 0 && seq_diff(end, c->next_in) > 0)
+        c->next_in = end;
 }
 
 /* The segment in words: made only when it is needed. */
@@ -184,6 +187,8 @@ static void watch_ack_out(struct world *w, struct conn *c, const struct packet_v
     ORACLE(w, !c->ack_out_known || seq_diff(v->ack, c->ack_out) >= 0,
            "%s: acknowledgment goes back by %d", watch_text(c->host, v), seq_diff(c->ack_out, v->ack));
     c->ack_out = v->ack;
+    if (!c->ack_out_known || seq_diff(v->ack, c->next_in) > 0)
+        c->next_in = v->ack;
     c->ack_out_known = true;
     if (c->cookie)
         return;
@@ -223,6 +228,8 @@ void watch_out(struct world *w, struct host *host, const struct packet_view *v)
                lastack_state_name(c->state));
         return;
     }
+    if ((v->flags & F_SYN) && c->cookie)
+        return; /* one more cookie, that was on its way out when the first came back */
     if (v->flags & F_SYN)
         watch_syn_out(w, c, v);
     ORACLE(w, c->iss_known, "%s: before its SYN", watch_text(host, v));
@@ -230,7 +237,8 @@ void watch_out(struct world *w, struct host *host, const struct packet_view *v)
         watch_text_out(w, c, v);
     if (v->flags & F_ACK)
         watch_ack_out(w, c, v);
-    if (v->seq == c->una && view_end(v) != v->seq)
+    bool again = v->seq == c->una || seq_diff(view_end(v), c->out_end) <= 0;
+    if (again && view_end(v) != v->seq)
         c->tries++;
     if (seq_diff(view_end(v), c->out_end) > 0)
         c->out_end = view_end(v);

@@ -427,6 +427,10 @@ static uint32_t conns_note(struct world *w, struct conn **list, enum lastack_sta
             const struct conn *peer = conn_peer(w, c);
             bool limited = peer && peer->sock &&
                            (peer->sock->keepalive || peer->sock->user_timeout_ms);
+            /* Without memory, who is in a hurry may still be at work after an hour. */
+            if (w->plan.tight && (!sock_held_on_purpose(w, c->sock) ||
+                                  (peer && peer->sock && !sock_held_on_purpose(w, peer->sock))))
+                continue;
             if (limited || cnt == max)
                 continue;
             list[cnt] = c;
