@@ -23,8 +23,10 @@ static const char *doc =
     "127.0.0.0/8. IPv4 only: a program that asks for an IPv6 stream is told EAFNOSUPPORT.\n\n"
     "Examples:\n"
     "  lastack run -- python3 -m http.server 8000\n"
-    "  lastack run --name pair -- sh -c 'nc -l -p 7000 & sleep 1; echo hi | nc -q0 127.0.0.1 7000'\n"
-    "  lastack run --tun lastack0 --address 10.9.0.2/24 --capture web.pcapng -- nginx\n"
+    "  lastack run -- sh -c 'python3 -m http.server 8000 & sleep 1;\n"
+    "                        curl -s 127.0.0.1:8000; kill $!'\n"
+    "  lastack run --tun lastack0 --address 10.9.0.2/24 --capture web.pcapng \\\n"
+    "      -- python3 -m http.server 8000\n"
     "  lastack ss -p; lastack why        what is there, and why it does not end\n\n"
     "Exit status: that of PROGRAM (128+N: killed by signal N); 125: lastack could not go on; "
     "126: PROGRAM could not be run; 127: there is no such PROGRAM.";

@@ -8,6 +8,7 @@ import pwd
 import re
 import resource
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -111,6 +112,16 @@ def name_that_is_taken(ground):
     wait_for("sleep-2", lambda: os.path.exists(ground.path("stacks/sleep-2.sock")))
 
 
+def refuses(path):
+    """Nobody listens at a UNIX socket: its owner is gone, not only killed."""
+    with socket.socket(socket.AF_UNIX) as client:
+        try:
+            client.connect(path)
+        except ConnectionRefusedError:
+            return True
+    return False
+
+
 def name_of_a_stack_that_died(ground):
     """The file that a killed supervisor leaves does not block its name."""
     first = ground.start(["sleep", "60"], ["--name", "dead"])
@@ -119,6 +130,7 @@ def name_of_a_stack_that_died(ground):
     equal(first.wait(timeout=10), 125, "exit status")
     check("supervisor died" in ground.read("log"), "no word about the dead supervisor")
     check(os.path.exists(ground.path("stacks/dead.sock")), "who removed the file?")
+    wait_for("its death", lambda: refuses(ground.path("stacks/dead.sock")))
     says(ground.run(["true"], ["--name", "dead"]), 0)
 
 
