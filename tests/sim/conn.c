@@ -107,6 +107,7 @@ void conn_bind_sock(struct world *w, struct sock *s, struct conn *c)
     ORACLE(w, !c->sock, "two sockets for one connection");
     s->conn = c;
     c->sock = s;
+    s->blind = s->blind || c->reborn;
 }
 
 static struct conn *conn_new(struct world *w, struct host *host, const struct lastack_record *r)

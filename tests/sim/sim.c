@@ -123,12 +123,14 @@ static void tell_counts(void)
         if (coverage.error[i])
             printf(" %s:%llu", strerrorname_np(i), (unsigned long long)coverage.error[i]);
     printf("\n# %llu worlds, %llu steps, %llu calls, %llu packets, %llu bytes, %llu events, "
-           "%llu ends of stream (%llu whole streams), %llu lingered, %llu by cookie\n",
+           "%llu ends of stream (%llu whole streams), %llu lingered, %llu by cookie "
+           "(%llu came back)\n",
            (unsigned long long)coverage.worlds, (unsigned long long)coverage.steps,
            (unsigned long long)coverage.calls, (unsigned long long)coverage.packets,
            (unsigned long long)coverage.bytes, (unsigned long long)coverage.event_cnt,
            (unsigned long long)coverage.eof, (unsigned long long)coverage.whole_streams,
-           (unsigned long long)coverage.lingered, (unsigned long long)coverage.cookies);
+           (unsigned long long)coverage.lingered, (unsigned long long)coverage.cookies,
+           (unsigned long long)coverage.reborn);
 }
 
 /* ---- modes ------------------------------------------------------------------------------ */

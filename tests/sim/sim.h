@@ -258,6 +258,7 @@ struct conn {
     uint32_t tries;     /* emissions of the first unacknowledged byte since it moved */
     uint32_t syn_tries; /* emissions of the SYN */
     bool cookie;        /* born by a cookie's ACK: what was offered is not known */
+    bool reborn;        /* and not for the first time: see watch_born */
     uint32_t in_end;    /* highest sequence end delivered */
     uint32_t ack_out;   /* highest acknowledgment sent */
     uint32_t next_in;   /* what the stack expects next, at least */
@@ -374,7 +375,7 @@ struct coverage {
     uint64_t held[LASTACK_STATE_CNT]; /* survived hours with a holder */
     uint64_t drop[REASON_MAX];
     uint64_t error[256];
-    uint64_t eof, whole_streams, event_cnt, lingered, cookies;
+    uint64_t eof, whole_streams, event_cnt, lingered, cookies, reborn;
 };
 
 /* ---- deliberate faults: do the oracles bite? (fault.c) ---------------------- */

@@ -38,6 +38,26 @@ static void watch_peer_syn(struct conn *c, const struct packet_view *v)
     c->in_end = v->seq + 1;
 }
 
+/*
+ * A cookie remembers nothing: when the connection that it opened was reset and the reset did not
+ * reach the peer, the peer's next ACK opens another one with the same numbers, and the peer cannot
+ * know. That is a limit of cookies (RFC 4987 3.6), so streams of such a pair are not compared.
+ */
+static void watch_reborn(struct world *w, struct conn *c)
+{
+    const struct conn *old = conn_older(c);
+    if (!old || !old->was_established || old->death_cause == LASTACK_CAUSE_TIME_WAIT_OVER)
+        return;
+    w->coverage->reborn++;
+    c->reborn = true;
+    struct conn *peer = conn_peer(w, c);
+    if (!peer)
+        return;
+    peer->reborn = true;
+    if (peer->sock)
+        peer->sock->blind = true;
+}
+
 /* Born by the packet that is being read right now (or by a call: then there is none). */
 void watch_born(struct world *w, struct conn *c)
 {
@@ -59,6 +79,7 @@ void watch_born(struct world *w, struct conn *c)
             c->irs_known = true;
             c->in_end = view_end(v) + 1; /* or it was a keepalive probe, one below */
             c->cookie = true;
+            watch_reborn(w, c);
             c->peer_mss = 65535;
         }
     }
@@ -224,7 +245,7 @@ void watch_out(struct world *w, struct host *host, const struct packet_view *v)
         return;
     }
     if (v->flags & F_RST) {
-        ORACLE(w, c->state <= LASTACK_SYN_RCVD, "%s: RST, but the connection is alive in %s", watch_text(host, v),
+        ORACLE(w, c->state <= LASTACK_SYN_RCVD || c->reborn, "%s: RST, but the connection is alive in %s", watch_text(host, v),
                lastack_state_name(c->state));
         return;
     }

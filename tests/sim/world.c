@@ -416,6 +416,12 @@ static void phase_finish(struct world *w)
            (unsigned long long)((w->now - healed) / SEC));
 }
 
+/* A slow program may need hours for what it wants to send. */
+static bool still_works(struct world *w, const struct sock *s)
+{
+    return s->refs && !s->shut_wr && !sock_held_on_purpose(w, s);
+}
+
 static uint32_t conns_note(struct world *w, struct conn **list, enum lastack_state *states,
                            uint32_t max)
 {
@@ -427,9 +433,7 @@ static uint32_t conns_note(struct world *w, struct conn **list, enum lastack_sta
             const struct conn *peer = conn_peer(w, c);
             bool limited = peer && peer->sock &&
                            (peer->sock->keepalive || peer->sock->user_timeout_ms);
-            /* Without memory, who is in a hurry may still be at work after an hour. */
-            if (w->plan.tight && (!sock_held_on_purpose(w, c->sock) ||
-                                  (peer && peer->sock && !sock_held_on_purpose(w, peer->sock))))
+            if (still_works(w, c->sock) || (peer && peer->sock && still_works(w, peer->sock)))
                 continue;
             if (limited || cnt == max)
                 continue;
