@@ -90,10 +90,10 @@ lastack *lastack_create(const struct lastack_config *config, uint64_t now_ns)
     list_init(&stack->message_list);
     list_init(&stack->events);
     list_init(&stack->lingered);
-    for (uint32_t i = 0; i < BINDING_BUCKETS; i++)
-        list_init(&stack->binding_buckets[i]);
+    stack->bindings_by_port = calloc(65536, sizeof(struct binding *));
     stack->next_socket_id = 1;
-    if (!stack_init(&stack->stack, &own, now_ns)) {
+    bool made = stack_init(&stack->stack, &own, now_ns);
+    if (!made || stack->bindings_by_port == NULL) {
         lastack_destroy(stack);
         errno = ENOMEM;
         return NULL;
@@ -118,6 +118,7 @@ void lastack_destroy(lastack *stack)
     for (size_t i = 0; i < ARRAY_LEN(pools); i++)
         pool_free(pools[i]);
     stack_free(&stack->stack);
+    free(stack->bindings_by_port);
     free(stack);
 }
 

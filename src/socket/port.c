@@ -6,14 +6,8 @@
 #include "base/address.h"
 #include "base/siphash.h"
 
-static struct list *bucket_of(lastack *stack, uint16_t port)
-{
-    return &stack->binding_buckets[(port ^ port >> 8) % BINDING_BUCKETS];
-}
-
 void binding_init(struct binding *b, struct socket *s, const struct tcp_options *options)
 {
-    list_init(&b->bucket_link);
     b->socket = s;
     b->address = address_from_ip4(0);
     b->options = *options;
@@ -36,13 +30,11 @@ static bool may_share(const struct socket *own, const struct socket *other)
 static bool port_is_free(lastack *stack, const struct binding *own,
                          const struct lastack_address *address, uint16_t port)
 {
-    list_for_each(node, bucket_of(stack, port))
-    {
-        const struct binding *other = container_of(node, struct binding, bucket_link);
-        if (other != own && other->port == port && overlap(address, &other->address) &&
+    const struct binding *other = stack->bindings_by_port[port];
+    for (; other != NULL; other = other->next)
+        if (other != own && overlap(address, &other->address) &&
             !may_share(own->socket, other->socket))
             return false;
-    }
     /* Connections and time-wait entries whose listener is gone hold the port too. */
     const struct port_use *use = &tcp_of(stack)->flows.port_use[port];
     if (use->flow_cnt == 0 || !(use->mixed || overlap(address, &use->local)))
@@ -50,12 +42,9 @@ static bool port_is_free(lastack *stack, const struct binding *own,
     return own->socket->reuse_port || (own->socket->reuse_address && use->strict_cnt == 0);
 }
 
-static bool port_is_unbound(lastack *stack, uint16_t port)
+static bool port_is_unbound(const lastack *stack, uint16_t port)
 {
-    list_for_each(
-        node, bucket_of(stack, port)) if (container_of(node, struct binding, bucket_link)->port ==
-                                          port) return false;
-    return true;
+    return stack->bindings_by_port[port] == NULL;
 }
 
 static uint32_t port_range(const lastack *stack)
@@ -85,26 +74,32 @@ int port_bind(lastack *stack, struct binding *b, const struct lastack_address *a
         return -EADDRINUSE;
     b->address = *address;
     b->port = port;
-    list_push_back(bucket_of(stack, port), &b->bucket_link);
+    b->back = &stack->bindings_by_port[port];
+    b->next = *b->back;
+    if (b->next != NULL)
+        b->next->back = &b->next;
+    *b->back = b;
     return 0;
 }
 
 int port_may_listen(lastack *stack, const struct binding *b)
 {
-    list_for_each(node, bucket_of(stack, b->port))
-    {
-        const struct binding *other = container_of(node, struct binding, bucket_link);
-        if (other != b && other->port == b->port && overlap(&b->address, &other->address) &&
+    const struct binding *other = stack->bindings_by_port[b->port];
+    for (; other != NULL; other = other->next)
+        if (other != b && overlap(&b->address, &other->address) &&
             other->socket->body == BODY_LISTENER &&
             !(b->socket->reuse_port && other->socket->reuse_port))
             return -EADDRINUSE;
-    }
     return 0;
 }
 
 void port_release(struct binding *b)
 {
-    list_remove(&b->bucket_link);
+    if (b->port == 0)
+        return;
+    *b->back = b->next;
+    if (b->next != NULL)
+        b->next->back = b->back;
     b->port = 0;
     b->address = address_from_ip4(0);
 }

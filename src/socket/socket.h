@@ -14,8 +14,6 @@
 #include "stack/stack.h"
 #include "tcp/listener.h"
 
-#define BINDING_BUCKETS 256u
-
 enum file_kind { FILE_SOCKET, FILE_EPOLL, FILE_LINGER };
 
 /* What a descriptor or a message refers to. */
@@ -53,7 +51,7 @@ struct socket {
 
 /* A socket that is not (only) a connection: its address, and options for what comes of it. */
 struct binding {
-    struct list bucket_link; /* while it has a port */
+    struct binding *next, **back; /* among those of its port, while it has one */
     struct socket *socket;
     struct lastack_address address;
     uint16_t port;           /* 0: not bound */
@@ -64,7 +62,7 @@ struct lastack {
     struct stack stack;
     struct pool sockets, bindings, epolls, watches, lingers, messages;
     struct list processes, message_list;
-    struct list binding_buckets[BINDING_BUCKETS];
+    struct binding **bindings_by_port; /* 65536 heads */
     struct list events;      /* sockets with something to tell the embedder */
     struct list lingered;    /* closes that are done lingering */
     uint64_t next_socket_id;

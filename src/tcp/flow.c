@@ -133,8 +133,11 @@ static void bucket_split(struct flow_table *t)
 static void port_enter(struct flow_table *t, const struct flow *flow)
 {
     struct port_use *use = &t->port_use[flow->key.local_port];
-    if (use->flow_cnt++ == 0)
-        *use = (struct port_use){.flow_cnt = 1, .local = flow->key.local};
+    if (use->flow_cnt++ == 0) {
+        use->local = flow->key.local;
+        use->strict_cnt = 0;
+        use->mixed = false;
+    }
     use->strict_cnt += !flow->reusable;
     use->mixed |= !address_equal(&use->local, &flow->key.local);
 }

@@ -32,6 +32,7 @@ struct flow {
 };
 
 struct pool;
+struct listener;
 
 /* Who uses a local port, as bind() wants to know it. */
 struct port_use {
@@ -39,6 +40,7 @@ struct port_use {
     uint32_t strict_cnt; /* of these without SO_REUSEADDR */
     struct lastack_address local; /* of all of them, unless mixed */
     bool mixed;
+    struct listener *listeners; /* several with SO_REUSEPORT or addresses of their own */
 };
 
 struct flow_table {

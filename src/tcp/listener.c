@@ -6,9 +6,25 @@
 #include "tcp/half_open.h"
 #include "tcp/tcp.h"
 
-static struct list *bucket_of(struct tcp *tcp, uint16_t port)
+static struct listener **listeners_of(struct tcp *tcp, uint16_t port)
 {
-    return &tcp->listener_buckets[(port ^ port >> 8) % LISTENER_BUCKETS];
+    return &tcp->flows.port_use[port].listeners;
+}
+
+static void listener_link(struct tcp *tcp, struct listener *l)
+{
+    l->back = listeners_of(tcp, l->key.local_port);
+    l->next = *l->back;
+    if (l->next != NULL)
+        l->next->back = &l->next;
+    *l->back = l;
+}
+
+static void listener_unlink(struct listener *l)
+{
+    *l->back = l->next;
+    if (l->next != NULL)
+        l->next->back = l->back;
 }
 
 struct listener *listener_create(struct tcp *tcp, const struct lastack_tuple *key, uint32_t backlog,
@@ -26,7 +42,7 @@ struct listener *listener_create(struct tcp *tcp, const struct lastack_tuple *ke
     l->any_address = address_is_any(&key->local);
     list_init(&l->accept_queue);
     list_init(&l->half_opens);
-    list_push_back(bucket_of(tcp, key->local_port), &l->bucket_link);
+    listener_link(tcp, l);
     tcp_edge(tcp, l->id, &l->key, LASTACK_CLOSED, LASTACK_LISTEN, LASTACK_CAUSE_LISTEN, 0);
     return l;
 }
@@ -47,25 +63,21 @@ void listener_delete(struct tcp *tcp, struct listener *l, enum lastack_cause cau
         connection_settle(tcp, c);
     }
     tcp_edge(tcp, l->id, &l->key, LASTACK_LISTEN, LASTACK_CLOSED, cause, 0);
-    list_remove(&l->bucket_link);
+    listener_unlink(l);
     pool_put(&tcp->listeners, l);
 }
 
 static bool listener_matches(const struct listener *l, const struct lastack_tuple *key)
 {
-    return l->key.local_port == key->local_port &&
-           (l->any_address || address_equal(&l->key.local, &key->local));
+    return l->any_address || address_equal(&l->key.local, &key->local);
 }
 
 /* Only listeners that share a port are walked: SO_REUSEPORT groups and addresses. */
 struct listener *listener_find(struct tcp *tcp, const struct lastack_tuple *key)
 {
-    struct list *bucket = bucket_of(tcp, key->local_port);
-    struct listener *best = NULL;
+    struct listener *first = *listeners_of(tcp, key->local_port), *best = NULL;
     uint32_t equals = 0;
-    list_for_each(node, bucket)
-    {
-        struct listener *l = container_of(node, struct listener, bucket_link);
+    for (struct listener *l = first; l != NULL; l = l->next) {
         if (!listener_matches(l, key))
             continue;
         if (best == NULL || (best->any_address && !l->any_address)) {
@@ -78,13 +90,10 @@ struct listener *listener_find(struct tcp *tcp, const struct lastack_tuple *key)
     if (equals < 2)
         return best;
     uint32_t skip = (uint32_t)(siphash13(tcp->flows.key, key, sizeof *key) >> 32) % equals;
-    list_for_each(node, bucket)
-    {
-        struct listener *l = container_of(node, struct listener, bucket_link);
-        if (listener_matches(l, key) && l->any_address == best->any_address && skip-- == 0)
-            return l;
-    }
-    return best;
+    struct listener *l = first;
+    while (!listener_matches(l, key) || l->any_address != best->any_address || skip-- > 0)
+        l = l->next;
+    return l;
 }
 
 static void refuse(struct tcp *tcp, const struct listener *l, const struct segment *seg,

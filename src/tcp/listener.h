@@ -7,7 +7,7 @@
 #include "tcp/connection.h"
 
 struct listener {
-    struct list bucket_link;
+    struct listener *next, **back; /* among those of its port */
     uint64_t id;
     struct tcp_owner *owner;
     struct lastack_tuple key;   /* remote is zero */

@@ -54,8 +54,6 @@ bool tcp_init(struct tcp *tcp, const struct lastack_config *config, struct wheel
     list_init(&tcp->events);
     list_init(&tcp->orphans);
     list_init(&tcp->starving);
-    for (uint32_t i = 0; i < LISTENER_BUCKETS; i++)
-        list_init(&tcp->listener_buckets[i]);
     timer_init(&tcp->time_wait_timer, TIMER_TIME_WAIT);
     uint64_t flow_key[2] = {random_u64(&tcp->random), random_u64(&tcp->random)};
     bool ok = flow_table_init(&tcp->flows, flow_key);

@@ -17,8 +17,6 @@
 #include "tcp/connection.h"
 #include "tcp/reply.h"
 
-#define LISTENER_BUCKETS 256u
-
 /* Whose timer it is, when the wheel says that it is due. */
 enum timer_kind {
     TIMER_CONNECTION,
@@ -40,7 +38,6 @@ struct tcp {
 
     struct flow_table flows;
     struct pool connections, half_opens, time_waits, listeners, pages, gaps;
-    struct list listener_buckets[LISTENER_BUCKETS];
     struct wheel *wheel;
     struct timer time_wait_timer;
     uint32_t time_wait_first, time_wait_last; /* FIFO by pool index */
