@@ -9,8 +9,8 @@ import sys
 from gate import Gate, Scratch, bites
 
 ALLOWED = {
-    "memcpy", "memset", "memcmp", "memmove", "memchr", "strlen", "strnlen", "strcmp", "strncmp", "strncpy",
-    "strchr", "strtol", "strtoul", "snprintf", "__errno_location",
+    "memcpy", "memset", "memcmp", "bcmp", "memmove", "memchr", "strlen", "strnlen",
+    "strcmp", "strncmp", "strncpy", "strchr", "strtol", "strtoul", "snprintf", "__errno_location",
     "__assert_fail", "__assert_fail_base", "abort",
     "__stack_chk_fail", "_GLOBAL_OFFSET_TABLE_", "__cpu_model", "__cpu_indicator_init",
 }
