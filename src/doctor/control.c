@@ -49,6 +49,8 @@ int control_dirs(char dirs[CONTROL_DIR_MAX][CONTROL_PATH_LEN])
 {
     const char *own = getenv("LASTACK_DIR"), *runtime = getenv("XDG_RUNTIME_DIR");
     int cnt = 0;
+    if (own && strlen(own) + CONTROL_NAME_LEN + sizeof "/.sock" > CONTROL_PATH_LEN)
+        return 0; /* no socket fits into it */
     if (own && *own) {
         snprintf(dirs[0], CONTROL_PATH_LEN, "%s", own);
         return 1;

@@ -128,6 +128,12 @@ int control_listen(const char *name, char path[CONTROL_PATH_LEN], char why[CONTR
         return -EINVAL;
     }
     int cnt = control_dirs(dirs);
+    if (cnt == 0) {
+        snprintf(why, CONTROL_WHY_LEN,
+                 "LASTACK_DIR is too long: a socket's path has at most %d bytes",
+                 CONTROL_PATH_LEN - 1);
+        return -ENAMETOOLONG;
+    }
     for (int i = 0; i < cnt; i++) {
         result = listen_in(dirs[i], name, path, why);
         if (result >= 0 || result == -EEXIST)

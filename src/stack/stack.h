@@ -35,6 +35,7 @@ struct stack {
     uint32_t icmp_tokens, icmp_tick;
     uint16_t ip_id;
     uint8_t *gather; /* 65535 bytes, for frames whose headers are scattered */
+    uint8_t *tap;    /* 65535 bytes, with config.tap_loopback */
     uint8_t (*headers)[TX_HEADER_LEN]; /* TX_BATCH + 1: the last is for loopback */
 };
 

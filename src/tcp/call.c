@@ -2,6 +2,7 @@
 #include "tcp/call.h"
 
 #include "tcp/isn.h"
+#include "tcp/reassembly.h"
 #include "tcp/tcp.h"
 #include "tcp/timeout.h"
 #include "tcp/window.h"
@@ -49,7 +50,10 @@ void tcp_call_wait_room(struct tcp *tcp, struct connection *c)
 size_t tcp_call_send(struct tcp *tcp, struct connection *c, const struct source *source, size_t len)
 {
     size_t room = MIN(tcp_call_room(c), len);
-    size_t done = stream_write(&c->send, &tcp->pages, c->send.len, source, room);
+    size_t done;
+    do
+        done = stream_write(&c->send, &tcp->pages, c->send.len, source, room);
+    while (done < room && reassembly_prune(tcp));
     tcp_call_sent(tcp, c, done);
     if (done < len)
         tcp_call_wait_room(tcp, c);

@@ -5,6 +5,7 @@
 #include <assert.h>
 
 #include "tcp/listener.h"
+#include "tcp/reassembly.h"
 #include "tcp/tcp.h"
 #include "tcp/time_wait.h"
 #include "tcp/timeout.h"
@@ -65,12 +66,7 @@ static void connection_leave(struct tcp *tcp, struct connection *c)
         c->deadline[i] = 0;
     list_remove(&c->tx_link);
     stream_clear(&c->send, &tcp->pages);
-    if (c->ooo != NULL) {
-        pool_put(&tcp->gaps, c->ooo);
-        c->ooo = NULL;
-        if (c->receive.len == 0)
-            stream_clear(&c->receive, &tcp->pages);
-    }
+    reassembly_clear(tcp, c);
     if (!connection_has(c, CONNECTION_UNACCEPTED))
         list_remove(&c->queue_link);
     tcp->orphan_cnt -= connection_has(c, CONNECTION_ORPHAN);

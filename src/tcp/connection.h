@@ -86,7 +86,11 @@ enum connection_flag {
 #define OOO_MAX 32 /* gaps in a receive queue */
 
 /* Out-of-order ranges, taken from a pool while there is a gap. Sorted, disjoint, not touching. */
+struct connection;
+
 struct out_of_order {
+    struct list link; /* on tcp->gapped */
+    struct connection *connection;
     uint32_t cnt;
     uint32_t fin; /* with CONNECTION_FIN_HELD: the sequence number of a FIN beyond a gap */
     struct {

@@ -8,20 +8,36 @@
 
 static bool gaps_get(struct tcp *tcp, struct connection *c)
 {
+    if (c->ooo != NULL)
+        return true;
+    c->ooo = pool_get(&tcp->gaps);
     if (c->ooo == NULL)
-        c->ooo = pool_get(&tcp->gaps);
-    return c->ooo != NULL;
+        return false;
+    c->ooo->connection = c;
+    list_push_back(&tcp->gapped, &c->ooo->link);
+    return true;
 }
 
 void reassembly_clear(struct tcp *tcp, struct connection *c)
 {
     if (c->ooo == NULL)
         return;
+    list_remove(&c->ooo->link);
     pool_put(&tcp->gaps, c->ooo);
     c->ooo = NULL;
     c->flags &= ~CONNECTION_FIN_HELD;
-    if (c->receive.len == 0)
-        stream_clear(&c->receive, &tcp->pages);
+    stream_trim(&c->receive, &tcp->pages);
+}
+
+/* RFC 9293 3.10.7.4: what came out of order MAY be discarded. */
+bool reassembly_prune(struct tcp *tcp)
+{
+    if (list_empty(&tcp->gapped))
+        return false;
+    struct connection *c = container_of(tcp->gapped.next, struct out_of_order, link)->connection;
+    tcp_drop(tcp, DROP_OUT_OF_ORDER_PRUNED, &c->flow.key, c->id);
+    reassembly_clear(tcp, c);
+    return true;
 }
 
 /* Put [from, to) into the sorted list, joined with all that touch it. False: too many gaps. */
@@ -71,7 +87,10 @@ static void take_in_order(struct tcp *tcp, struct connection *c, struct segment 
     if (connection_has(c, CONNECTION_DISCARD)) {
         tcp_drop(tcp, DROP_SHUT_RD_DATA, &c->flow.key, c->id);
     } else {
-        len = (uint32_t)stream_write(&c->receive, &tcp->pages, c->receive.len, &seg->payload, len);
+        do
+            len = (uint32_t)stream_write(&c->receive, &tcp->pages, c->receive.len, &seg->payload,
+                                         seg->len);
+        while (len < seg->len && reassembly_prune(tcp));
         c->receive.len += len;
     }
     if (len < seg->len) { /* the rest and the FIN will be repeated */

@@ -9,6 +9,9 @@
 void reassembly_take(struct tcp *tcp, struct connection *c, struct segment *seg);
 /* A FIN whose turn has not come. */
 void reassembly_hold_fin(struct tcp *tcp, struct connection *c, uint32_t fin_seq);
+/* Memory is short: forget what the connection with the oldest gap holds beyond it. False: there
+ * is no gap anywhere. */
+bool reassembly_prune(struct tcp *tcp);
 /* Forget everything out of order. */
 void reassembly_clear(struct tcp *tcp, struct connection *c);
 

@@ -155,6 +155,18 @@ void stream_drop(struct stream *s, struct pool *pages, size_t cnt, bool beyond)
     s->len -= (uint32_t)cnt;
 }
 
+void stream_trim(struct stream *s, struct pool *pages)
+{
+    if (s->len == 0) {
+        stream_clear(s, pages);
+        return;
+    }
+    uint32_t keep = page_number(s, s->len - 1) - page_number(s, 0) + 1;
+    uint32_t cnt = s->has_directory ? STREAM_PAGES : 2;
+    for (uint32_t number = keep; number < cnt; number++)
+        page_release(s, pages, page_number(s, 0) + number);
+}
+
 void stream_clear(struct stream *s, struct pool *pages)
 {
     uint32_t cnt = s->has_directory ? STREAM_PAGES : 2;

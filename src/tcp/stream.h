@@ -54,6 +54,8 @@ size_t stream_room(struct stream *stream, struct pool *pages, size_t offset, siz
 bool stream_has_room(const struct stream *stream, size_t offset, size_t len);
 /* Drop `cnt` (<= len) bytes at the head; `beyond`: bytes are held past len. */
 void stream_drop(struct stream *stream, struct pool *pages, size_t cnt, bool beyond);
+/* Give back all pages without in-order bytes. */
+void stream_trim(struct stream *stream, struct pool *pages);
 /* Give everything back. */
 void stream_clear(struct stream *stream, struct pool *pages);
 

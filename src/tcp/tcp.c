@@ -54,6 +54,7 @@ bool tcp_init(struct tcp *tcp, const struct lastack_config *config, struct wheel
     list_init(&tcp->events);
     list_init(&tcp->orphans);
     list_init(&tcp->starving);
+    list_init(&tcp->gapped);
     timer_init(&tcp->time_wait_timer, TIMER_TIME_WAIT);
     uint64_t flow_key[2] = {random_u64(&tcp->random), random_u64(&tcp->random)};
     bool ok = flow_table_init(&tcp->flows, flow_key);
@@ -231,7 +232,7 @@ uint64_t stamp_ns(const struct tcp *tcp, struct stamp stamp)
 void tcp_feed(struct tcp *tcp)
 {
     uint32_t unused = tcp->pages.limit - tcp->pages.used;
-    if (unused < MIN(2u, tcp->pages.limit)) /* one page and its directory */
+    if (unused == 0 || unused < MIN(2u, tcp->pages.limit)) /* one page and its directory */
         return;
     for (struct list *node; (node = list_pop_front(&tcp->starving)) != NULL;)
         connection_notify(tcp, container_of(node, struct connection, queue_link));

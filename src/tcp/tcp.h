@@ -47,6 +47,7 @@ struct tcp {
     struct list events; /* owners with something to hear */
     struct list orphans;
     struct list starving; /* connections whose send found no memory */
+    struct list gapped;   /* out_of_order.link, oldest first: what can be forgotten */
     uint64_t delivering_id; /* whose segment is on its way through the loopback; 0: none */
     uint32_t orphan_cnt, unaccepted_cnt;
     uint32_t cookie_until; /* tick until which cookies may come back; 0: none out */
