@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "base/address.h"
 #include "socket/linger.h"
 #include "socket/process.h"
 #include "tcp/half_open.h"
@@ -138,7 +139,9 @@ static void bound_fill(const struct socket *s, struct lastack_info *info)
 {
     *info = (struct lastack_info){
         .socket_id = s->id,
-        .tuple = {.local = s->binding->address, .local_port = s->binding->port},
+        .tuple = {.local = s->binding->address,
+                  .remote = address_from_ip4(0),
+                  .local_port = s->binding->port},
         .state = LASTACK_CLOSED,
         .references = s->file.refs,
         .error = s->error,

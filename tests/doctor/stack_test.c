@@ -7,6 +7,7 @@
 
 #include "doctor/rules.h"
 #include "doctor/sources/stack.h"
+#include "doctor/text.h"
 #include "lastack.h"
 #include "test.h"
 
@@ -321,6 +322,42 @@ TEST(supervised_facts_claim_nothing)
         CHECK_EQ(f->references, FACT_UNKNOWN);
         CHECK_EQ(f->holder_cnt, 0);
     }
+    finish(&w);
+}
+
+/* Sockets in every stage of their life, half-open and time-wait entries: all can be told in JSON. */
+TEST(every_kind_of_entry_can_be_told)
+{
+    const struct facts_stack_options options = {.name = "test"};
+    struct sockaddr_in at = {.sin_family = AF_INET, .sin_port = htons(7300)};
+    struct text json;
+    struct facts_list again;
+    char why[256] = "";
+    struct world w;
+    begin_accepted(&w);
+    int bound = lastack_socket(w.client, AF_INET, SOCK_STREAM, 0);
+    REQUIRE_EQ(lastack_bind(w.client, bound, (struct sockaddr *)&at, sizeof at), 0);
+    REQUIRE(lastack_socket(w.client, AF_INET, SOCK_STREAM, 0) >= 0);
+    int connecting = lastack_socket(w.client, AF_INET, SOCK_STREAM, 0);
+    at.sin_port = htons(PORT);
+    at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    CHECK_EQ(lastack_connect(w.client, connecting, (struct sockaddr *)&at, sizeof at),
+             -EINPROGRESS);
+    CHECK_EQ(lastack_shutdown(w.client, w.out, SHUT_RDWR), 0);
+    run(&w, 5);
+    read_all(w.server, w.in);
+    CHECK_EQ(lastack_close(w.server, w.in), 0);
+    run(&w, 5);
+    facts_from_stack(&w.list, w.stack, w.now_ns, &options);
+    CHECK(w.list.cnt >= 6);
+    text_init(&json);
+    facts_encode(&json, &w.list);
+    facts_list_init(&again);
+    CHECK_EQ(facts_decode(&again, text_string(&json), why, sizeof why), 0);
+    CHECK_STR(why, "");
+    CHECK_EQ(again.cnt, w.list.cnt);
+    facts_list_free(&again);
+    text_free(&json);
     finish(&w);
 }
 
