@@ -44,6 +44,8 @@ struct exchange {
 };
 struct exchange exchange(uint32_t pairs, uint32_t rounds);
 double bytes_per_time_wait(uint32_t cnt);
+/* One load that depends on the one before, at random over `bytes` of memory: nanoseconds. */
+double miss_ns(uint64_t bytes);
 
 /* Kernel loopback TCP: Gbit per CPU second over both ends; 0: not to be had here. */
 double kernel_bulk(uint64_t bytes, const char *congestion);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Many connections: their birth and death, an exchange among many, what each one costs. */
 #include <stdlib.h>
+#include <string.h>
 
 #include "bench.h"
 
@@ -105,4 +106,30 @@ double bytes_per_time_wait(uint32_t cnt)
     double bytes = (double)(memory_of(&w) - before) / cnt;
     world_free(&w);
     return bytes;
+}
+
+double miss_ns(uint64_t bytes)
+{
+    enum { LINE = 64, LOADS = 1000000 };
+    uint32_t cnt = (uint32_t)(bytes / LINE);
+    uint8_t *memory = malloc((size_t)cnt * LINE);
+    uint64_t random = 88172645463325252ull;
+    for (uint32_t i = 0; i < cnt; i++)
+        memcpy(memory + (size_t)i * LINE, &i, sizeof i);
+    for (uint32_t i = cnt - 1; i > 0; i--) { /* one cycle through all of them (Sattolo) */
+        random = random * 6364136223846793005ull + 1442695040888963407ull;
+        uint32_t j = (uint32_t)(random >> 33) % i, a, b;
+        memcpy(&a, memory + (size_t)i * LINE, sizeof a);
+        memcpy(&b, memory + (size_t)j * LINE, sizeof b);
+        memcpy(memory + (size_t)i * LINE, &b, sizeof b);
+        memcpy(memory + (size_t)j * LINE, &a, sizeof a);
+    }
+    uint32_t at = 0;
+    double start = cpu_now();
+    for (int i = 0; i < LOADS; i++)
+        memcpy(&at, memory + (size_t)at * LINE, sizeof at);
+    double ns = (cpu_now() - start) / LOADS * 1e9;
+    __asm__ volatile("" : : "r"(at));
+    free(memory);
+    return ns;
 }
