@@ -28,12 +28,12 @@ static bool peer_ended(struct world *w, const struct conn *c)
 }
 
 static const struct packet_view *batch_find(const struct world *w, const struct conn *c,
-                                            uint8_t flags)
+                                            uint8_t flags, bool genuine)
 {
     for (uint32_t i = 0; i < w->batch_cnt; i++) {
         const struct packet_view *v = &w->batch[i];
         struct lastack_tuple t = view_tuple(v, false);
-        if (v->is_tcp && v->genuine && (v->flags & flags) == flags && memcmp(&t, &c->tuple, sizeof t) == 0)
+        if (v->is_tcp && v->genuine == genuine && (v->flags & flags) == flags && memcmp(&t, &c->tuple, sizeof t) == 0)
             return v;
     }
     return NULL;
@@ -60,7 +60,9 @@ static void explain_reset(struct world *w, struct conn *c, const char *where)
         ORACLE(w, local_reset_explained(w, c), "%s: reset by nobody", where);
         return;
     }
-    const struct packet_view *v = batch_find(w, c, F_RST);
+    const struct packet_view *v = batch_find(w, c, F_RST, true);
+    if (!v) /* or the attacker was lucky: then it must be exact as well */
+        v = batch_find(w, c, F_RST, false);
     ORACLE(w, v, "%s: reset, but no RST was delivered", where);
     if (c->state == LASTACK_SYN_SENT)
         ORACLE(w, (v->flags & F_ACK) && c->iss_known && v->ack == c->iss + 1,

@@ -245,7 +245,8 @@ void watch_out(struct world *w, struct host *host, const struct packet_view *v)
         return;
     }
     if (v->flags & F_RST) {
-        ORACLE(w, c->state <= LASTACK_SYN_RCVD || c->reborn, "%s: RST, but the connection is alive in %s", watch_text(host, v),
+        ORACLE(w, c->state <= LASTACK_SYN_RCVD || c->reborn,
+               "%s: RST, but the connection is alive in %s", watch_text(host, v),
                lastack_state_name(c->state));
         return;
     }
