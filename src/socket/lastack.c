@@ -28,7 +28,7 @@ void lastack_config_init(struct lastack_config *config)
         .orphan_fin_wait_ms = 60000,
         .orphan_probe_max = 8,
         .orphan_retry_max = 8,
-        .syn_retry_max = 6,
+        .syn_retry_max = 7, /* 255 s: at least 3 minutes [MUST-23] */
         .syn_ack_retry_max = 5,
         .retry_max = 15,
         .rto_initial_ms = 1000,
