@@ -159,6 +159,32 @@ TEST(bytes_on_the_loopback_stay_whole_while_their_sender_is_reclaimed)
     world_close(&w);
 }
 
+/* A capture looks at the data of a connection to itself that is reset while it is delivered. */
+TEST(a_capture_shows_what_was_sent_by_a_connection_to_itself)
+{
+    struct world w;
+    struct lastack_config config;
+    struct lastack_frame frame;
+    struct sockaddr_in self = world_address(WORLD_LOCAL, WORLD_LOCAL_PORT);
+    size_t shown = 0;
+
+    world_config(&config);
+    config.tap_loopback = true;
+    world_open_with(&w, &config);
+    w.fd = lastack_socket(w.process, AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+    REQUIRE_EQ(world_bind(&w, w.fd, WORLD_LOCAL_PORT), 0);
+    REQUIRE_EQ(lastack_connect(w.process, w.fd, (struct sockaddr *)&self, sizeof(self)),
+               -EINPROGRESS);
+    while (lastack_tx(w.stack, &frame, 1, w.now_ns) == 1)
+        CHECK_EQ(frame.interface, LASTACK_LOOPBACK);
+    REQUIRE_EQ(lastack_send(w.process, w.fd, SAY('d', 461), 461, 0), 461);
+    REQUIRE_EQ(lastack_close(w.process, w.fd), 0);
+    while (lastack_tx(w.stack, &frame, 1, w.now_ns) == 1)
+        shown += frames_say(&frame, 1, 'd');
+    CHECK_EQ(shown, 461);
+    world_close(&w);
+}
+
 /* ---- places ---------------------------------------------------------------------- */
 
 /* close waits in SO_LINGER: its connection is nobody's to take, and ending it frees no place. */
@@ -260,6 +286,103 @@ TEST(a_sender_that_starved_hears_even_when_there_is_hardly_any)
     starve_and_feed(4096);
     starve_and_feed(2 * 4096);
     starve_and_feed(3 * 4096);
+}
+
+/* Memory for nobody: to be told to write and not to be able to is not a loop without end. */
+TEST(a_sender_without_any_memory_does_not_spin)
+{
+    for (uint64_t buffer_max = 0; buffer_max < 4096; buffer_max += 1365) {
+        struct world w;
+        struct lastack_config config;
+        struct lastack_event event;
+        lastack *stack;
+        unsigned cnt = 0;
+
+        world_config(&config);
+        config.buffer_max = buffer_max;
+        stack = lastack_create(&config, 0);
+        lastack_destroy(stack);
+        if (stack == NULL) /* refused, which is fine, too */
+            continue;
+        world_open_with(&w, &config);
+        world_established(&w, true);
+        CHECK_EQ(lastack_send(w.process, w.fd, "x", 1, MSG_DONTWAIT), -EAGAIN);
+        while (lastack_event(w.stack, &event) && cnt++ < 1000)
+            CHECK_EQ(lastack_send(w.process, w.fd, "x", 1, MSG_DONTWAIT), -EAGAIN);
+        CHECK_LT(cnt, 10);
+        CHECK(!(world_poll(&w, w.fd) & POLLOUT));
+        world_close(&w);
+    }
+}
+
+#define HOARDERS 8
+#define HOARD    15 /* bytes of each, every one on a page of its own */
+
+/* Everything that was sent beyond the gap, and the gap, once more. */
+static void hoarder_repeats(struct world *w, unsigned number)
+{
+    uint32_t first = w->irs + 1, total = HOARD * 4096 + 1, have;
+
+    w->peer_port = (uint16_t)(WORLD_PEER_PORT + number);
+    w->snd_una = w->snd_nxt = WORLD_ISS + 1;
+    CHECK_EQ(world_state(w), LASTACK_ESTABLISHED); /* nobody was ended for it */
+    peer_put(w, TCP_ACK, first, w->snd_nxt, 1);
+    world_collect(w);
+    CHECK_EQ(world_recv_at(w, first, 1), 1);
+    for (have = 1; have < total;) {
+        uint32_t len = total - have < 1024 ? total - have : 1024;
+        uint32_t before = have;
+        ssize_t got;
+
+        peer_put(w, TCP_ACK, first + have, w->snd_nxt, len);
+        world_collect_frames(w);
+        world_forget(w);
+        while ((got = world_recv_at(w, first + have, 4096)) > 0)
+            have += (uint32_t)got;
+        if (have == before) {
+            FAIL("hoarder %u: byte %u is not taken", number, have);
+            return;
+        }
+    }
+    CHECK_EQ(have, total);
+}
+
+/* Bytes beyond a gap that never closes hold all memory: they are forgotten when it is needed, and
+ * the peer repeats them (RFC 9293 3.10.7.4). */
+TEST(what_lies_beyond_a_gap_does_not_keep_memory_from_others)
+{
+    struct world w;
+    struct lastack_config config;
+    int victim, hoarder[HOARDERS];
+
+    world_config(&config);
+    config.buffer_max = 1 << 18;
+    config.receive_buffer = 65535;
+    world_open_with(&w, &config);
+    world_listen(&w, 16);
+    victim = peer_connection(&w, 0);
+    for (unsigned i = 0; i < HOARDERS; i++) {
+        hoarder[i] = peer_connection(&w, 1 + i);
+        for (uint32_t k = 1; k <= HOARD; k++) {
+            world_forget(&w);
+            peer_put(&w, TCP_ACK, w.irs + 1 + 4096 * k, w.snd_nxt, 1);
+            world_collect(&w);
+        }
+    }
+    w.fd = victim;
+    w.peer_port = WORLD_PEER_PORT;
+    world_forget(&w);
+    world_drops_mark(&w);
+    peer_data(&w, 1000);
+    CHECK_EQ(world_recv_at(&w, w.irs + 1, 1000), 1000);
+    CHECK_EQ(world_dropped(&w, DROP_RECEIVE_MEMORY), 0);
+    CHECK_EQ(world_send(&w, 20000), 20000);
+    for (unsigned i = 0; i < HOARDERS; i++) {
+        w.fd = hoarder[i];
+        world_forget(&w);
+        hoarder_repeats(&w, 1 + i);
+    }
+    world_close(&w);
 }
 
 TEST_MAIN()
