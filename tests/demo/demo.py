@@ -96,11 +96,25 @@ def cut_short(gate, build, ground):
         gate.verdict(f"ground {ground}, cut short, leaves nothing behind", faults)
 
 
+def reader_leaves(gate, build, ground):
+    """As in ./demo | head."""
+    with tempfile.TemporaryDirectory(prefix="lastack-demo-test-") as scratch:
+        with start(build, scratch, ground) as demo:
+            for line in demo.stdout:
+                if "FIN is out" in line:
+                    break
+            demo.stdout.close()
+            demo.wait()
+        gate.verdict(f"ground {ground}, its reader gone, leaves nothing behind",
+                     left_behind(scratch))
+
+
 def main():
     gate, build = Gate(), os.path.abspath(sys.argv[1])
     for ground in "abc":
         if whole(gate, build, ground) and ground != "c":
             cut_short(gate, build, ground)
+            reader_leaves(gate, build, ground)
     done = subprocess.run([f"{ROOT}/demo", "--grund"], capture_output=True, text=True, check=False)
     gate.verdict("an unknown option gets a clear word", [] if done.returncode == 2 and
                  "unknown option '--grund'" in done.stderr else [done.stdout + done.stderr])
