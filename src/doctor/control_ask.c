@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/time.h>
 #include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
@@ -16,16 +17,22 @@
 #include "doctor/control_text.h"
 #include "doctor/json.h"
 
-#define ASK_TIMEOUT_MS 5000
+#define ASK_TIMEOUT_MS  5000
+#define FIND_TIMEOUT_MS 200
 
-static int dial(const char *dir, const char *name)
+/* A stack that is stopped accepts nobody: its queue fills, and then connect() would wait for ever.
+ * SO_SNDTIMEO bounds that wait, too; -EAGAIN then. */
+static int dial(const char *dir, const char *name, int timeout_ms)
 {
+    const struct timeval timeout = {.tv_sec = timeout_ms / 1000,
+                                    .tv_usec = timeout_ms % 1000 * 1000};
     struct sockaddr_un address;
     if (!control_address(&address, dir, name))
         return -ENAMETOOLONG;
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (fd < 0)
         return -errno;
+    setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof timeout);
     if (connect(fd, (struct sockaddr *)&address, sizeof address) == 0)
         return fd;
     int error = errno;
@@ -66,10 +73,11 @@ static int find_in(const char *dir, char names[][CONTROL_NAME_LEN], int cnt, int
     for (struct dirent *e; d && cnt < max && (e = readdir(d));) {
         if (!name_of_file(e->d_name, name) || is_listed(names, cnt, name))
             continue;
-        int fd = dial(dir, name);
-        if (fd < 0)
+        int fd = dial(dir, name, FIND_TIMEOUT_MS);
+        if (fd < 0 && fd != -EAGAIN) /* busy or stopped: it is there all the same */
             continue;
-        close(fd);
+        if (fd >= 0)
+            close(fd);
         memcpy(names[cnt++], name, sizeof name);
     }
     if (d)
@@ -105,7 +113,7 @@ static int dial_name(const char *name, char why[CONTROL_WHY_LEN])
     for (int i = 0; i < dir_cnt; i++) {
         if (control_dir_check(dirs[i], sentence) < 0)
             continue;
-        int fd = dial(dirs[i], name);
+        int fd = dial(dirs[i], name, ASK_TIMEOUT_MS);
         if (fd >= 0)
             return fd;
         if (fd != -ENOENT)

@@ -150,8 +150,10 @@ int launch_program(struct supervisor *s, const sigset_t *mask)
         fprintf(stderr, "lastack run: cannot start a process: %s\n", strerror(errno));
         return RUN_FAILED;
     }
-    if (s->program == 0)
+    if (s->program == 0) {
+        close(link[0]); /* or it would wait for ever for an end that it holds itself */
         child_run(s, link[1], mask);
+    }
     close(link[1]);
     if (!report_receive(link[0], &report, &notify) || report.stage != STAGE_READY)
         return complain_filter(report.stage == STAGE_FILTER ? report.error : EIO);

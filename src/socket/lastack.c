@@ -133,24 +133,34 @@ int lastack_route_add(lastack *stack, const struct lastack_address *destination,
     return route_add(&stack->stack.interfaces, destination, prefix_len, interface);
 }
 
+/* Any verb may find timers due, when the clock has leapt. */
+static void lingers_expire(lastack *stack)
+{
+    struct list *node;
+    while ((node = list_pop_front(&stack->stack.upper_due)) != NULL) {
+        struct timer *timer = container_of(node, struct timer, link);
+        linger_timer(stack, container_of(timer, struct lingering, timer));
+    }
+}
+
 void lastack_rx(lastack *stack, const struct lastack_frame *frames, size_t frame_cnt,
                 uint64_t now_ns)
 {
     stack_rx(&stack->stack, frames, frame_cnt, now_ns);
+    lingers_expire(stack);
 }
 
 size_t lastack_tx(lastack *stack, struct lastack_frame *frames, size_t max, uint64_t now_ns)
 {
-    return stack_tx(&stack->stack, frames, max, now_ns);
+    size_t cnt = stack_tx(&stack->stack, frames, max, now_ns);
+    lingers_expire(stack);
+    return cnt;
 }
 
 void lastack_tick(lastack *stack, uint64_t now_ns)
 {
     stack_tick(&stack->stack, now_ns);
-    struct list *node;
-    while ((node = list_pop_front(&stack->stack.upper_due)) != NULL)
-        linger_timer(stack,
-                     container_of(container_of(node, struct timer, link), struct lingering, timer));
+    lingers_expire(stack);
 }
 
 uint64_t lastack_deadline(const lastack *stack)

@@ -137,5 +137,9 @@ void tcp_call_options_changed(struct tcp *tcp, struct connection *c)
     if (connection_state(c) == LASTACK_CLOSED)
         return;
     keepalive_rearm(tcp, c);
+    if (connection_has(c, CONNECTION_WANTS_ROOM) && tcp_call_room(c) > 0) {
+        c->flags &= ~CONNECTION_WANTS_ROOM; /* a larger buffer */
+        connection_notify(tcp, c);
+    }
     connection_owe(tcp, c, 0); /* nodelay or cork may release a tail */
 }

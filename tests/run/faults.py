@@ -134,6 +134,42 @@ def name_of_a_stack_that_died(ground):
     says(ground.run(["true"], ["--name", "dead"]), 0)
 
 
+# A filter that forbids pidfd_getfd(2), as containers without SYS_PTRACE do, then the command.
+FORBID = """
+import ctypes, os, struct, sys
+def op(code, yes, no, k):
+    return struct.pack("HBBI", code, yes, no, k)
+code = ctypes.create_string_buffer(op(0x20, 0, 0, 0) + op(0x15, 0, 1, 438) +
+                                   op(0x06, 0, 0, 0x00050001) + op(0x06, 0, 0, 0x7fff0000))
+class Program(ctypes.Structure):
+    _fields_ = [("cnt", ctypes.c_ushort), ("code", ctypes.c_void_p)]
+libc = ctypes.CDLL(None)
+libc.prctl(38, 1, 0, 0, 0)
+if libc.prctl(22, 2, ctypes.byref(Program(4, ctypes.addressof(code))), 0, 0) != 0:
+    sys.exit(99)
+os.execvp(sys.argv[1], sys.argv[1:])
+"""
+
+
+def looking_forbidden(ground):
+    """Where the program may not be looked into: a sentence, and the child that waits is gone."""
+    mark = f"{os.getpid()}.25"
+    status, _, err = ground.plain([PYTHON, "-c", FORBID, LASTACK, "run", "--", "sleep", mark])
+    equal(status, 125, "exit status")
+    check("SYS_PTRACE" in err, f"no way out is named: {err}")
+
+    def gone():
+        for pid in filter(str.isdigit, os.listdir("/proc")):
+            try:
+                with open(f"/proc/{pid}/cmdline", "rb") as f:
+                    if mark.encode() in f.read() and int(pid) != os.getpid():
+                        return False
+            except OSError:
+                pass
+        return True
+    wait_for("the child's end", gone)
+
+
 def port_in_use(ground):
     """Two servers in one stack: the second is told so. Two stacks: both may."""
     server = """
@@ -527,7 +563,8 @@ c.sendall(bytes(700000))'
 
 if __name__ == "__main__":
     main([program_missing, program_that_cannot_run, options_that_are_wrong, tun_without_privilege,
-          without_any_privilege, name_that_is_taken, name_of_a_stack_that_died, port_in_use,
+          without_any_privilege, name_that_is_taken, name_of_a_stack_that_died, looking_forbidden,
+          port_in_use,
           inside_itself, exit_status_is_passed_on, signals_are_handed_on, daemons_are_waited_for,
           supervisor_that_dies, holder_that_is_killed, descriptor_in_flight,
           two_thousand_connections, four_processes_accept, many_at_once, no_descriptor_left,
