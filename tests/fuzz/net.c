@@ -133,12 +133,14 @@ void fuzz_segment(struct fuzz *f)
     feed(f, packet, len);
 }
 
-/* The same in two or three fragments, in any order, perhaps overlapping, perhaps not all. */
+/* The same in two or three fragments, in any order, perhaps overlapping, perhaps not all, perhaps
+ * some pages further on: several of these make a packet that is larger than one page. */
 void fuzz_fragment(struct fuzz *f)
 {
     uint8_t packet[PACKET_MAX], piece[PACKET_MAX];
     size_t len = segment_write(f, packet) - 20;
     uint8_t how = take_u8(&f->in);
+    size_t page = (size_t)(how >> 3 & 7) * 4096;
     for (int i = 0; i < 3; i++) {
         size_t from = (size_t)take_u8(&f->in) % (len / 8 + 1) * 8;
         size_t n = (size_t)take_u8(&f->in) * 8;
@@ -148,7 +150,7 @@ void fuzz_fragment(struct fuzz *f)
         memcpy(piece + 20, packet + 20 + from, n);
         ip_write(piece, THERE, 6, n);
         piece[5] = how >> 6;
-        put16(piece + 6, (uint32_t)(from / 8) | (more ? 0x2000 : 0));
+        put16(piece + 6, (uint32_t)((page + from) / 8) | (more ? 0x2000 : 0));
         put16(piece + 10, 0);
         put16(piece + 10, ~add_words(0, piece, 20) & 0xffff);
         feed(f, piece, 20 + n);
