@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Clocks that stand still for weeks, leap over weeks, wrap, or count from 1970. */
 #include <errno.h>
+#include <netinet/tcp.h>
 
 #include "cells/harness.h"
 
@@ -147,6 +148,52 @@ TEST(a_leap_over_weeks_ends_time_wait)
         CHECK_EQ(lastack_deadline(w.stack), LASTACK_NEVER);
         world_close(&w);
     }
+}
+
+/* close waits in SO_LINGER over the leap: it hears that its time is over, and later timers run. */
+static void leap_while_lingering(unsigned day_cnt, unsigned first, bool user_timeout)
+{
+    struct world w;
+
+    open_patient(&w);
+    world_listen(&w, 8);
+    world_handshake(&w);
+    world_accept(&w);
+    REQUIRE_EQ(world_linger(&w, w.fd, 1, 60), 0);
+    if (user_timeout) /* the connection itself ends in the same leap */
+        REQUIRE_EQ(world_set(&w, w.fd, IPPROTO_TCP, TCP_USER_TIMEOUT, 1000), 0);
+    REQUIRE_EQ(world_send(&w, 5), 5);
+    REQUIRE_EQ(lastack_close(w.process, w.fd), -EINPROGRESS);
+    world_collect(&w);
+    w.now_ns += day_cnt * DAY;
+    if (first == 0)
+        lastack_tick(w.stack, w.now_ns);
+    if (first == 1)
+        peer_put(&w, TCP_ACK, w.rcv_nxt, w.snd_una, 0);
+    world_collect(&w);
+    for (unsigned i = 0; i < 10 && lastack_deadline(w.stack) <= w.now_ns; i++) {
+        lastack_tick(w.stack, w.now_ns);
+        world_collect(&w);
+    }
+    if (w.lingered != 1)
+        FAIL("%u days: close does not hear that its time is over", day_cnt);
+    peer_send(&w, TCP_RST, w.rcv_nxt, 0, 0);
+    world_advance(&w, 100 * SECOND);
+    CHECK_EQ(lastack_deadline(w.stack), LASTACK_NEVER);
+    w.now_ns += 26 * DAY;
+    world_forget(&w);
+    w.peer_port++;
+    peer_send(&w, TCP_SYN, w.irs, 0, 0);
+    repeats_after_rto(&w, day_cnt);
+    world_close(&w);
+}
+
+TEST(a_leap_over_weeks_ends_a_lingering_close)
+{
+    for (unsigned i = 0; i < DAYS_CNT; i++)
+        for (unsigned first = 0; first < 3; first++) /* a tick, a segment, lastack_tx */
+            for (unsigned user_timeout = 0; user_timeout < 2; user_timeout++)
+                leap_while_lingering(days[i], first, user_timeout);
 }
 
 /* ---- cookies ------------------------------------------------------------------ */
