@@ -288,6 +288,24 @@ TEST(a_sender_that_starved_hears_even_when_there_is_hardly_any)
     starve_and_feed(3 * 4096);
 }
 
+/* It is the buffer that is full, and the program makes it larger. */
+TEST(a_larger_send_buffer_wakes_who_waits_for_room)
+{
+    struct world w;
+
+    world_open(&w);
+    world_established(&w, true);
+    while (lastack_send(w.process, w.fd, SAY('d', 4096), 4096, MSG_DONTWAIT) > 0)
+        world_collect(&w);
+    CHECK(!(world_poll(&w, w.fd) & POLLOUT));
+    event_for(&w, w.fd, 0);
+    REQUIRE_EQ(world_set(&w, w.fd, SOL_SOCKET, SO_SNDBUF, 200000), 0);
+    CHECK(event_for(&w, w.fd, POLLOUT));
+    CHECK(world_poll(&w, w.fd) & POLLOUT);
+    CHECK_GT(lastack_send(w.process, w.fd, "d", 1, MSG_DONTWAIT), 0);
+    world_close(&w);
+}
+
 /* Memory for nobody: to be told to write and not to be able to is not a loop without end. */
 TEST(a_sender_without_any_memory_does_not_spin)
 {
