@@ -169,6 +169,18 @@ static int supervise(struct supervisor *s, const sigset_t *mask)
     return status;
 }
 
+/* Descriptors 0 to 2 that are closed must not become something of ours. They are closed again at
+ * the program's exec: it sees what it would see without us. */
+static void standard_fill(void)
+{
+    int fd;
+    do
+        fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+    while (fd >= 0 && fd <= STDERR_FILENO);
+    if (fd >= 0)
+        close(fd);
+}
+
 int run_main(int argc, char **argv)
 {
     struct run_options options;
@@ -176,6 +188,7 @@ int run_main(int argc, char **argv)
     sigset_t mask, all;
     pid_t front = getpid(), pid;
 
+    standard_fill();
     run_options_parse(&options, argc, argv);
     sigfillset(&all);
     sigprocmask(SIG_SETMASK, &all, &mask); /* none is lost between the fork and who takes them */

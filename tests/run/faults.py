@@ -170,6 +170,16 @@ def looking_forbidden(ground):
     wait_for("the child's end", gone)
 
 
+def standard_descriptors_closed(ground):
+    """As cron and ssh -n start programs: it runs, its sockets work, and it finds them closed."""
+    program = ("import os, socket; l = socket.create_server((\"127.0.0.1\", 7301)); "
+               "socket.create_connection(l.getsockname()); os._exit(4 + os.path.exists(\"/proc/self/fd/0\"))")
+    for closed in ("0<&-", "0<&- 1>&-", "0<&- 1>&- 2>&-"):
+        status, _, _ = ground.plain(
+            ["sh", "-c", f"exec {LASTACK} run -- {PYTHON} -c '{program}' {closed}"])
+        check(status in (4, 5), f"exit status with {closed}: {status}")
+
+
 def port_in_use(ground):
     """Two servers in one stack: the second is told so. Two stacks: both may."""
     server = """
@@ -564,7 +574,7 @@ c.sendall(bytes(700000))'
 if __name__ == "__main__":
     main([program_missing, program_that_cannot_run, options_that_are_wrong, tun_without_privilege,
           without_any_privilege, name_that_is_taken, name_of_a_stack_that_died, looking_forbidden,
-          port_in_use,
+          standard_descriptors_closed, port_in_use,
           inside_itself, exit_status_is_passed_on, signals_are_handed_on, daemons_are_waited_for,
           supervisor_that_dies, holder_that_is_killed, descriptor_in_flight,
           two_thousand_connections, four_processes_accept, many_at_once, no_descriptor_left,
