@@ -2,6 +2,7 @@
 /* Answers for `lastack ss`, `lastack why` and `lastack end`. */
 #include "run/control.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -26,6 +27,7 @@ int control_start(struct supervisor *s)
         fprintf(stderr, "lastack run: %s\n", why);
         return s->control;
     }
+    s->spare = open("/dev/null", O_RDONLY | O_CLOEXEC);
     return epoll_ctl(s->epoll, EPOLL_CTL_ADD, s->control, &event);
 }
 
@@ -48,9 +50,21 @@ void control_stop(struct supervisor *s)
     s->control = -1;
 }
 
+/* No descriptor is left: turn the client away, so that it does not wait and we do not spin. */
+static void control_refuse(struct supervisor *s)
+{
+    close(s->spare);
+    close(accept4(s->control, NULL, NULL, SOCK_CLOEXEC));
+    s->spare = open("/dev/null", O_RDONLY | O_CLOEXEC);
+}
+
 void control_accept(struct supervisor *s)
 {
     int fd = accept4(s->control, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    if (fd < 0 && (errno == EMFILE || errno == ENFILE)) {
+        control_refuse(s);
+        return;
+    }
     struct control_client *client = fd >= 0 && s->client_cnt < CLIENT_MAX
                                         ? calloc(1, sizeof *client) : NULL;
     struct epoll_event event = {.events = EPOLLIN, .data.ptr = client};

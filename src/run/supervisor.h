@@ -173,6 +173,8 @@ struct supervisor {
     struct capture capture;
     bool capturing;
     int control;
+    int spare; /* a descriptor to give up when there is no other: a client that cannot be
+                  accepted would be news for ever */
     char control_path[CONTROL_PATH_LEN];
     struct list clients;
     uint32_t client_cnt;
