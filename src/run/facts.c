@@ -218,22 +218,21 @@ static void message_put(struct facts_list *list, struct facts *facts)
 /* Bytes in the pair belong to the queues that programs think of. */
 static void queues_fill(struct supervisor *s, struct facts *facts, struct pair *pair)
 {
-    struct lastack_info info;
-    int queued = 0, unread = 0, a;
+    int queued = 0, unread = 0, inside = 0, a;
 
     if (pair->kind != PAIR_CONNECTED || pair->b < 0 ||
-        lastack_info_get(s->stack, facts->id, &info) != 0)
+        lastack_ioctl(s->process, pair->fd, FIONREAD, &inside) != 0)
         return;
     a = pair_open_a(s, pair);
     if (a >= 0 && ioctl(a, FIONREAD, &unread) == 0)
-        facts->receive_queue = info.receive_queue + (uint64_t)unread;
+        facts->receive_queue = (uint64_t)inside + (uint64_t)unread;
     if (a >= 0)
         close(a);
     if (!pair->b_shut_wr || unread > 0)
         facts->eof_read_us = FACT_NEVER; /* the end is not even there, or behind unread data */
     if (ioctl(pair->b, FIONREAD, &queued) == 0 && queued > (pair->token ? 1 : 0)) {
-        facts->send_queue = info.send_queue + (uint64_t)queued - (pair->token ? 1 : 0);
-        facts->send_unsent = info.send_unsent + (uint64_t)queued - (pair->token ? 1 : 0);
+        facts->send_queue += (uint64_t)queued - (pair->token ? 1 : 0);
+        facts->send_unsent += (uint64_t)queued - (pair->token ? 1 : 0);
     }
 }
 
