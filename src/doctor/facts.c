@@ -23,8 +23,10 @@ void facts_init(struct facts *f)
     f->references = FACT_UNKNOWN;
     f->fin_in_us = f->fin_out_us = f->eof_read_us = FACT_UNKNOWN;
     call_init(&f->fin_out_by);
-    for (unsigned i = 0; i < FACT_CLOSE_MAX; i++)
-        call_init(&f->closes[i]);
+    f->holders_known = f->watchers_known = f->creator_alive = f->creator_holds = FACT_MAYBE;
+    f->fin_consumed = f->moved = f->keepalive = FACT_MAYBE;
+    f->overflows = f->sibling_cnt = f->sibling_closed_cnt = FACT_UNKNOWN;
+    f->user_timeout_us = FACT_UNKNOWN;
     f->receive_queue = f->send_queue = f->send_unsent = FACT_UNKNOWN;
     f->receive_window = f->send_window = FACT_UNKNOWN;
     f->born_us = f->state_us = f->data_in_us = f->data_out_us = FACT_UNKNOWN;
@@ -40,8 +42,14 @@ void facts_list_init(struct facts_list *list)
 
 void facts_list_free(struct facts_list *list)
 {
-    for (uint32_t i = 0; i < list->cnt; i++)
+    for (uint32_t i = 0; i < list->cnt; i++) {
         free(list->all[i].holders);
+        free(list->all[i].watches);
+        free(list->all[i].closes);
+    }
+    for (uint32_t i = 0; i < list->site_cnt; i++)
+        free(list->sites[i].stack);
+    free(list->sites);
     free(list->all);
     free(list->by_id);
     facts_list_init(list);
@@ -64,24 +72,83 @@ struct facts *facts_list_add(struct facts_list *list)
     return f;
 }
 
+/* Room for one more in an array that grows at 0, 1, 2, 4, ...: no capacity to store. */
+static bool array_grow(struct facts_list *list, void *array_at, uint32_t cnt, size_t size)
+{
+    void *array;
+    if (cnt & (cnt - 1))
+        return true;
+    memcpy(&array, array_at, sizeof array);
+    array = realloc(array, (cnt ? cnt * 2 : 1) * size);
+    if (array)
+        memcpy(array_at, &array, sizeof array);
+    else
+        list->failed = true;
+    return array != NULL;
+}
+
 struct fact_holder *facts_holder_add(struct facts_list *list, struct facts *f)
 {
-    /* Grows at 0, 1, 2, 4, ...: no capacity to store. */
-    if ((f->holder_cnt & (f->holder_cnt - 1)) == 0) {
-        uint32_t cap = f->holder_cnt ? f->holder_cnt * 2 : 1;
-        struct fact_holder *holders = realloc(f->holders, cap * sizeof *holders);
-        if (!holders) {
-            list->failed = true;
-            return NULL;
-        }
-        f->holders = holders;
-    }
+    if (!array_grow(list, &f->holders, f->holder_cnt, sizeof *f->holders))
+        return NULL;
     struct fact_holder *h = &f->holders[f->holder_cnt++];
     memset(h, 0, sizeof *h);
     h->fd = FACT_NO_FD;
+    h->cpu_percent = FACT_NO_CPU;
+    h->process_us = FACT_UNKNOWN;
     h->since_us = h->doing_id = FACT_UNKNOWN;
     h->close_on_exec = h->watching = FACT_MAYBE;
     return h;
+}
+
+struct fact_watch *facts_watch_add(struct facts_list *list, struct facts *f)
+{
+    if (!array_grow(list, &f->watches, f->watch_cnt, sizeof *f->watches))
+        return NULL;
+    struct fact_watch *w = &f->watches[f->watch_cnt++];
+    memset(w, 0, sizeof *w);
+    w->fd = w->target_fd = FACT_NO_FD;
+    w->edge = w->spent = w->waited = FACT_MAYBE;
+    w->data = FACT_UNKNOWN;
+    return w;
+}
+
+static bool same_site(const struct fact_site *a, const struct fact_site *b)
+{
+    return a->line == b->line && strcmp(a->function, b->function) == 0 &&
+           strcmp(a->file, b->file) == 0 && strcmp(a->module, b->module) == 0;
+}
+
+/* Programs have a handful of places where they make, read and close connections: a walk will do. */
+fact_site_id facts_site_add(struct facts_list *list, struct fact_site *site)
+{
+    for (uint32_t i = 0; i < list->site_cnt; i++) {
+        if (!same_site(&list->sites[i], site))
+            continue;
+        free(site->stack);
+        site->stack = NULL;
+        return i + 1;
+    }
+    if (list->site_cnt == list->site_cap) {
+        uint32_t cap = list->site_cap ? list->site_cap * 2 : 16;
+        struct fact_site *sites = realloc(list->sites, cap * sizeof *sites);
+        if (!sites) {
+            list->failed = true;
+            free(site->stack);
+            site->stack = NULL;
+            return 0;
+        }
+        list->sites = sites;
+        list->site_cap = cap;
+    }
+    list->sites[list->site_cnt] = *site;
+    site->stack = NULL;
+    return ++list->site_cnt;
+}
+
+const struct fact_site *facts_site(const struct facts_list *list, fact_site_id id)
+{
+    return id && id <= list->site_cnt ? &list->sites[id - 1] : NULL;
 }
 
 void facts_holders_clear(struct facts *f)
@@ -93,6 +160,10 @@ void facts_holders_clear(struct facts *f)
 
 void facts_close_add(struct facts *f, const struct fact_call *call)
 {
+    if (!f->closes && !(f->closes = calloc(FACT_CLOSE_MAX, sizeof *f->closes))) {
+        f->close_all = FACT_NO;
+        return;
+    }
     if (f->close_cnt == FACT_CLOSE_MAX) {
         memmove(&f->closes[0], &f->closes[1], (FACT_CLOSE_MAX - 1) * sizeof f->closes[0]);
         f->close_cnt--;

@@ -71,6 +71,19 @@ enum fact_doing {
     FACT_DOING_CNT
 };
 
+/* A place in a program. The list owns them, each once (facts_site_add). */
+struct fact_site {
+    char function[64]; /* "": unknown. All three are raw bytes: escape before showing */
+    char file[128];    /* source file; "": unknown */
+    char module[64];   /* program or library by its last name; "[jit]" */
+    uint32_t line;     /* 0: unknown */
+    char *stack;       /* lines "function file:line" or "function (module)", innermost first,
+                          the place itself among them; owned; NULL: unknown */
+};
+typedef uint32_t fact_site_id; /* 0: unknown; else place in the list's `sites`, plus 1 */
+
+#define FACT_NO_CPU UINT32_MAX
+
 /* One reference to the socket. */
 struct fact_holder {
     enum fact_holder_kind kind;
@@ -86,6 +99,41 @@ struct fact_holder {
     char doing_text[24]; /* name of the call, "" if not known */
     uint32_t threads;    /* of its process; 0: unknown */
     fact_bool watching;  /* would be told (poll, epoll, blocked call) if it got readable */
+    uint32_t tid;        /* CALL, RING: the thread; DESCRIPTOR: of a thread with a table of its
+                            own (CLONE_FILES not shared); 0: the process */
+    uint32_t fd_cnt, fd_limit; /* descriptors of its process and RLIMIT_NOFILE; 0: unknown */
+    uint32_t cpu_percent;      /* of its process between two looks, 100 is one core; FACT_NO_CPU */
+    uint64_t process_us;       /* age of its process */
+    fact_site_id doing_at;     /* where its thread sits, if that could be looked at */
+    char where[40];            /* MESSAGE: the AF_UNIX socket ("pid 12 fd 3"); RING: the ring;
+                                  MAPPING: the address; raw bytes */
+};
+
+/* Who would be told if the socket got readable. The list of a record is complete if
+ * `watchers_known` says so: then an empty one means that nobody will ever notice. */
+enum fact_watch_kind {
+    FACT_WATCH_EPOLL,
+    FACT_WATCH_POLL, /* a thread inside poll or select */
+    FACT_WATCH_CALL, /* a thread blocked in recv, accept, connect, send, ... on it */
+    FACT_WATCH_RING, /* an io_uring request */
+    FACT_WATCH_OTHER,
+    FACT_WATCH_KIND_CNT
+};
+
+struct fact_watch {
+    enum fact_watch_kind kind;
+    uint32_t pid, tid;
+    int32_t fd;        /* EPOLL: the descriptor of the epoll */
+    int32_t target_fd; /* EPOLL: the number under which the socket was added */
+    uint32_t events;   /* EPOLL*, POLL* bits asked for */
+    fact_bool edge;    /* EPOLLET */
+    fact_bool spent;   /* one-shot that fired and was not armed again */
+    fact_bool waited;  /* EPOLL: a thread sits in epoll_wait on it now */
+    enum fact_doing doing; /* of the thread that should come back to it, if it is not there */
+    char doing_text[24];
+    uint64_t data;         /* EPOLL: the word that the program gave; FACT_UNKNOWN */
+    fact_site_id doing_at; /* where that thread sits */
+    char object[96];       /* EPOLL: what `data` points at, if its code pointers have names */
 };
 
 /* A call by a program that concerns the end of the connection. */
@@ -109,13 +157,19 @@ struct fact_call {
     uint32_t pid;
     char program[FACT_PROGRAM_LEN];
     int32_t fd;
-    uint64_t left; /* closes: references that stayed */
+    uint64_t left;   /* closes: references that stayed */
+    fact_site_id at; /* where the call was made */
 };
 
 #define FACT_CLOSE_MAX 8 /* the newest closes that are kept */
 
+/* Where a record lives. Kernel records have stack "kernel", or "kernel@NAME" for the sockets of
+ * another network namespace (NAME: of ip netns, or its inode number). */
+enum fact_source { FACT_SOURCE_LASTACK, FACT_SOURCE_KERNEL, FACT_SOURCE_CNT };
+
 struct facts {
     /* who */
+    enum fact_source source;
     uint64_t id;        /* within its stack; 0: half-open and time-wait entries */
     uint64_t socket_id; /* what holders hold; 0: no socket */
     char stack[32];     /* name of the stack it lives in */
@@ -123,6 +177,10 @@ struct facts {
     enum lastack_state state; /* LISTEN: a listener; CLOSED: a socket without connection */
     fact_bool passive;        /* came in through a listener */
     uint64_t peer_id;         /* the other end in the same stack; 0: not here */
+    uint64_t relay_id;        /* likely the other leg of a proxy (relate); 0: none */
+    uint64_t inode;           /* KERNEL: of the socket, as ss -e and /proc show it; 0: none */
+    uint64_t netns;           /* KERNEL: inode of its network namespace; 0: unknown */
+    char container[64];       /* container or pod of a holder, by its cgroup; "": none */
 
     /* whose */
     fact_bool unaccepted; /* in a listener's queue */
@@ -131,6 +189,14 @@ struct facts {
     uint64_t references;
     struct fact_holder *holders; /* owned by the list; holder_cnt of them */
     uint32_t holder_cnt;
+    fact_bool holders_known;     /* every holder that there is could be looked for */
+    struct fact_watch *watches;  /* owned by the list */
+    uint32_t watch_cnt;
+    fact_bool watchers_known;
+    /* Who made the socket; pid FACT_NO_PID: unknown, and the rest with it. */
+    uint32_t creator_pid;
+    char creator_program[FACT_PROGRAM_LEN];
+    fact_bool creator_alive, creator_holds;
 
     /* both halves */
     fact_bool shut_rd, shut_wr;  /* asked for by this side's programs */
@@ -139,17 +205,27 @@ struct facts {
     fact_bool fin_acked;         /* our FIN was acknowledged */
     struct fact_call fin_out_by; /* the call that queued it */
     uint64_t eof_read_us;        /* age of the first receive that returned 0 */
+    fact_bool fin_consumed;      /* the read position is past the peer's FIN: either a receive
+                                    returned 0, or one took exactly the last bytes */
+    fact_bool moved;             /* bytes moved between two looks at it */
+    fact_bool at_least;          /* fin_in, fin_out, born and state ages are lower bounds */
 
     /* closes of its descriptors, oldest first; the last one is closes[close_cnt - 1] */
-    struct fact_call closes[FACT_CLOSE_MAX];
+    struct fact_call *closes; /* room for FACT_CLOSE_MAX, owned by the list; NULL: none */
     uint32_t close_cnt;
     fact_bool close_all; /* `closes` holds every close since birth */
+
+    /* where: filled by a recorder */
+    fact_site_id born_at, eof_read_at;
+    fact_site_id sibling_close_at; /* where connections born at the same place are closed */
+    uint64_t sibling_cnt, sibling_closed_cnt; /* of that birth place */
 
     /* queues */
     uint64_t receive_queue; /* bytes not read; listener: connections that wait for accept */
     uint64_t send_queue;    /* bytes not acknowledged; listener: backlog */
     uint64_t send_unsent;   /* of these, never sent */
     uint64_t receive_window, send_window; /* bytes: last offered by us / by the peer */
+    uint64_t overflows; /* listener: connections turned away since its start, or the namespace's */
 
     /* ages */
     uint64_t born_us, state_us, data_in_us, data_out_us;
@@ -162,15 +238,19 @@ struct facts {
     uint64_t probes;      /* zero-window probes without an opening */
     int error;            /* pending SO_ERROR, positive; -1: unknown */
     int last_error;       /* what ended it; -1: unknown */
+    fact_bool keepalive;  /* SO_KEEPALIVE */
+    uint64_t user_timeout_us; /* TCP_USER_TIMEOUT; NEVER: not set */
 };
 
 /* All fields unknown or never; no holders. */
 void facts_init(struct facts *facts);
 
-/* A list owns its records, their holders and nothing else. */
+/* A list owns its records, what hangs on them, and their sites. */
 struct facts_list {
     struct facts *all;
     uint32_t cnt, cap;
+    struct fact_site *sites;
+    uint32_t site_cnt, site_cap;
     bool failed;                /* out of memory: the list is not complete */
     uint32_t *by_id, by_id_cnt; /* order by id, made by facts_list_relate; used while complete */
 };
@@ -183,6 +263,13 @@ struct facts *facts_list_add(struct facts_list *list);
 struct fact_holder *facts_holder_add(struct facts_list *list, struct facts *facts);
 /* Forget the holders of one record, for a source that knows better (the supervisor: /proc). */
 void facts_holders_clear(struct facts *facts);
+/* One more watcher, all unknown; valid until the next one. NULL: out of memory. */
+struct fact_watch *facts_watch_add(struct facts_list *list, struct facts *facts);
+/* The id of a site equal to `site` (function, file, module, line), added if it is new; takes over
+ * `site->stack` in either case. 0: out of memory. */
+fact_site_id facts_site_add(struct facts_list *list, struct fact_site *site);
+/* NULL for 0 and for an id of another list. */
+const struct fact_site *facts_site(const struct facts_list *list, fact_site_id id);
 /* Append to `closes`, dropping the oldest when full. */
 void facts_close_add(struct facts *facts, const struct fact_call *call);
 /* The record with this id (not 0), or NULL; _find_in: of this stack, where there are several. */
@@ -190,8 +277,8 @@ struct facts *facts_list_find(const struct facts_list *list, uint64_t id);
 struct facts *facts_list_find_in(const struct facts_list *list, const char *stack, uint64_t id);
 /* Put a program's name wherever this pid stands without one. */
 void facts_list_name(struct facts_list *list, uint32_t pid, const char *program);
-/* Fill what follows from the list as a whole: peer_id (mirrored tuples), listener_id, programs of
- * callers that are holders elsewhere. From then on, until the next add, facts_list_find is quick.
+/* Fill what follows from the list as a whole: peer_id (mirrored tuples), listener_id, relay_id,
+ * programs of callers that are holders elsewhere. From then on, until the next add, facts_list_find is quick.
  */
 void facts_list_relate(struct facts_list *list);
 
@@ -200,6 +287,7 @@ const char *fact_holder_kind_name(enum fact_holder_kind kind);
 const char *fact_origin_name(enum fact_origin origin);
 const char *fact_doing_name(enum fact_doing doing);
 const char *fact_call_name(enum fact_call_kind kind);
+const char *fact_watch_kind_name(enum fact_watch_kind kind);
 const char *fact_state_name(enum lastack_state state); /* as ss prints it; CLOSED: "UNCONN" */
 const char *fact_timer_name(enum lastack_timer timer);
 
