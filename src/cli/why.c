@@ -164,7 +164,7 @@ static void put_findings(const struct screen *screen, const struct finding *firs
 /* What the sentence has not said. The closes and holders of a shared connection are in it. */
 static void put_evidence(const struct screen *screen, const struct finding *finding)
 {
-    if (!finding->evidence.len || strcmp(finding->code, FINDING_SHARED) == 0)
+    if (!finding->evidence.len || strcmp(finding->class, CLASS_SHARED) == 0)
         return;
     fputs("  Evidence:\n", screen->file);
     screen_lines(screen, "    - ", text_string(&finding->evidence));
@@ -239,8 +239,8 @@ static bool tell_all(const struct why_options *o, const struct catch *catch,
         const struct finding_group *g = &groups.all[i];
         put_head(&screen, catch, g->first->about);
         put_findings(&screen, g->first, g->finding_cnt);
-        if (strcmp(g->first->code, FINDING_UNACCEPTED) == 0 ||
-            strcmp(g->first->code, FINDING_BLOCKED) == 0)
+        if (strcmp(g->first->class, CLASS_UNACCEPTED) == 0 ||
+            strcmp(g->first->class, CLASS_BLOCKED) == 0)
             put_evidence(&screen, g->first);
         put_end_now(&screen, catch, g->first);
         put_like_it(&screen, catch, g);

@@ -31,8 +31,9 @@ static void add_finding(struct text *out, const struct finding *finding)
     text_printf(out, ",\"id\":%llu,\"state\":", (unsigned long long)finding->about->id);
     text_add_json(out, fact_state_name(finding->about->state));
     text_printf(out,
-                ",\"code\":\"%s\",\"severity\":\"%s\",\"certain\":%s,\"sentence\":", finding->code,
-                severity_name(finding->severity), finding->certain ? "true" : "false");
+                ",\"code\":\"%s\",\"class\":\"%s\",\"severity\":\"%s\",\"certain\":%s,\"sentence\":",
+                finding->code, finding->class, severity_name(finding->severity),
+                finding->certain ? "true" : "false");
     text_add_json(out, text_string(&finding->sentence));
     text_add(out, ",\"evidence\":");
     add_lines(out, text_string(&finding->evidence));

@@ -58,6 +58,7 @@ struct finding *finding_add(struct rules_case *c, const char *code, enum severit
     }
     struct finding *finding = &out->all[out->cnt++];
     finding->code = code;
+    finding->class = finding_class_of(code);
     finding->severity = severity;
     finding->certain = certain;
     finding->about = c->f;

@@ -24,19 +24,25 @@ enum severity {
 };
 const char *severity_name(enum severity severity); /* "healthy", "note", "attention", "problem" */
 
-/* The classes of SEMANTICS.md section 5. */
-#define FINDING_SHARED       "shared"
-#define FINDING_UNREAD       "unread"
-#define FINDING_DEAF         "deaf"
-#define FINDING_WORKING      "working"
-#define FINDING_BLOCKED      "blocked"
-#define FINDING_UNACCEPTED   "unaccepted"
-#define FINDING_ORPHAN       "orphan"
-#define FINDING_WAITING_PEER "waiting-peer"
-#define FINDING_FORGOTTEN    "forgotten"
+/* FINDING_HEIR_HOLDS is "heir-holds", CLASS_SHARED is "shared": every line of finding.def. */
+#define FINDING_CLASS(name, code, line) extern const char CLASS_##name[];
+#define FINDING(name, code, class, line) extern const char FINDING_##name[];
+#include "doctor/finding.def"
+
+struct finding_kind {
+    const char *code, *class, *line;
+};
+/* The kinds in the order of finding.def; NULL behind the last one. */
+const struct finding_kind *finding_kind_at(unsigned place);
+/* NULL: no such code. */
+const struct finding_kind *finding_kind(const char *code);
+/* Its class, and what it means in one line; "" if there is no such code. */
+const char *finding_class_of(const char *code);
+const char *finding_line(const char *code);
 
 struct finding {
-    const char *code;
+    const char *code;  /* one of FINDING_* */
+    const char *class; /* one of CLASS_*: the nine of SEMANTICS.md section 5 */
     enum severity severity;
     bool certain;              /* follows from the facts; else inferred from them */
     const struct facts *about; /* belongs to the list that was judged */

@@ -40,7 +40,7 @@ bool rule_working(struct rules_case *c)
     const struct facts *f = c->f;
     if (!is_close_wait(f) || !rules_half_close_works(f, c->options))
         return false;
-    struct finding *finding = finding_add(c, FINDING_WORKING, SEVERITY_HEALTHY, true);
+    struct finding *finding = finding_add(c, FINDING_HALF_CLOSE, SEVERITY_HEALTHY, true);
     say_fin(&finding->sentence, f);
     text_add(&finding->sentence, ", and this side still sends: a half-close on purpose");
     if (fact_known(f->data_out_us)) {
@@ -136,6 +136,20 @@ static void shared_remedy(struct finding *finding, const struct facts *f,
                 h && h->origin == FACT_ORIGIN_FORK ? "process" : "child");
 }
 
+static const char *shared_code(const struct facts *f, const struct fact_call *close)
+{
+    const struct fact_holder *h = f->holder_cnt ? &f->holders[0] : NULL;
+    if (!h)
+        return FINDING_LAST_CLOSE_MISSING;
+    if (h->kind == FACT_HOLDER_MESSAGE)
+        return FINDING_HELD_BY_MESSAGE;
+    if (h->pid == close->pid && h->pid != FACT_NO_PID)
+        return FINDING_DUP_HOLDS;
+    bool heir = h->origin == FACT_ORIGIN_FORK || h->origin == FACT_ORIGIN_EXEC ||
+                h->origin == FACT_ORIGIN_MESSAGE;
+    return heir ? FINDING_HEIR_HOLDS : FINDING_LAST_CLOSE_MISSING;
+}
+
 bool rule_shared(struct rules_case *c)
 {
     const struct facts *f = c->f;
@@ -146,7 +160,7 @@ bool rule_shared(struct rules_case *c)
     if (!close)
         return false;
     after_fin = age_after(close->age_us, f->fin_in_us);
-    struct finding *finding = finding_add(c, FINDING_SHARED, SEVERITY_PROBLEM, certain);
+    struct finding *finding = finding_add(c, shared_code(f, close), SEVERITY_PROBLEM, certain);
     struct text *out = &finding->sentence;
     if (after_fin) {
         say_fin(out, f);
@@ -201,7 +215,7 @@ static bool rule_dead_descriptor(struct rules_case *c)
     if (f->state != LASTACK_CLOSED || !lived || f->references == 0 || f->holder_cnt == 0 ||
         !age_over(f->state_us, c->options->grace_us))
         return false;
-    struct finding *finding = finding_add(c, FINDING_DEAF, SEVERITY_ATTENTION, true);
+    struct finding *finding = finding_add(c, FINDING_DEAD_DESCRIPTOR, SEVERITY_ATTENTION, true);
     text_add(&finding->sentence, "the connection ended ");
     words_ago(&finding->sentence, f->state_us);
     if (f->last_error > 0)
@@ -227,7 +241,7 @@ bool rule_deaf(struct rules_case *c)
     bool paused = age_later(f->data_out_us, f->fin_in_us);
     bool sure = known && !paused;
     struct finding *finding =
-        finding_add(c, FINDING_DEAF,
+        finding_add(c, known ? FINDING_END_SEEN : FINDING_END_CONSUMED,
                     sure || holders_all_forgotten(f) ? SEVERITY_PROBLEM : SEVERITY_ATTENTION, sure);
     struct text *out = &finding->sentence;
     say_fin(out, f);
@@ -312,7 +326,10 @@ bool rule_unread(struct rules_case *c)
         return false;
     bool busy = any_holder_runs(f) || age_later(f->data_out_us, f->fin_in_us);
     struct finding *finding = finding_add(
-        c, FINDING_UNREAD,
+        c,
+        stuck   ? FINDING_WINDOW_SHUT
+        : bytes ? FINDING_UNREAD_DATA
+                : FINDING_UNREAD_END,
         busy || (stuck && !holders_all_forgotten(f)) ? SEVERITY_ATTENTION : SEVERITY_PROBLEM, true);
     unread_sentence(&finding->sentence, f);
     if (nobody_watches(f))
@@ -333,12 +350,12 @@ bool rule_unread(struct rules_case *c)
 /* True if the newest finding is about this record: forgotten only adds to a cause. */
 static bool has_cause(const struct rules_case *c)
 {
-    static const char *const causes[] = {FINDING_SHARED, FINDING_UNREAD, FINDING_DEAF};
+    static const char *const causes[] = {CLASS_SHARED, CLASS_UNREAD, CLASS_DEAF};
     const struct finding *last = c->out->cnt ? &c->out->all[c->out->cnt - 1] : NULL;
     if (!last || last->about != c->f || c->f->state == LASTACK_CLOSED)
         return false;
     for (size_t i = 0; i < sizeof causes / sizeof causes[0]; i++)
-        if (strcmp(last->code, causes[i]) == 0)
+        if (last->class == causes[i])
             return true;
     return false;
 }
@@ -352,8 +369,8 @@ void rule_forgotten(struct rules_case *c)
     for (uint32_t i = 0; i < f->holder_cnt; i++)
         stopped = stopped && (f->holders[i].doing == FACT_DOING_STOPPED ||
                               f->holders[i].kind == FACT_HOLDER_MESSAGE);
-    bool shared = strcmp(c->out->all[c->out->cnt - 1].code, FINDING_SHARED) == 0;
-    struct finding *finding = finding_add(c, FINDING_FORGOTTEN, SEVERITY_PROBLEM, stopped);
+    bool shared = c->out->all[c->out->cnt - 1].class == CLASS_SHARED;
+    struct finding *finding = finding_add(c, FINDING_HOLDER_STUCK, SEVERITY_PROBLEM, stopped);
     say_holders(&finding->sentence, f, false);
     text_add(&finding->sentence, stopped ? ": it cannot act on the connection"
                                          : ": nothing that it waits for concerns this connection");

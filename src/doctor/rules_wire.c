@@ -95,6 +95,13 @@ static void blocked_sentence(struct text *out, const struct facts *f, enum obsta
                     fin && !data ? "is" : "are", (unsigned long long)f->retransmits);
 }
 
+static const char *blocked_code(const struct facts *f, enum obstacle obstacle)
+{
+    if (obstacle == OBSTACLE_SILENCE)
+        return FINDING_FIN_UNANSWERED;
+    return is_closing(f) ? FINDING_FIN_BLOCKED : FINDING_ZERO_WINDOW;
+}
+
 static void say_orphan(struct text *out, const struct facts *f);
 
 bool rule_blocked(struct rules_case *c)
@@ -110,7 +117,7 @@ bool rule_blocked(struct rules_case *c)
     enum severity severity = orphan || !window ? SEVERITY_NOTE : SEVERITY_ATTENTION;
     if (window && !orphan && is_closing(f))
         severity = SEVERITY_PROBLEM;
-    struct finding *finding = finding_add(c, FINDING_BLOCKED, severity, window);
+    struct finding *finding = finding_add(c, blocked_code(f, obstacle), severity, window);
     blocked_sentence(&finding->sentence, f, obstacle);
     if (fact_known(f->probes) && f->probes > 0)
         line_printf(&finding->evidence, "%llu probes without an opening",
@@ -128,7 +135,7 @@ bool rule_blocked(struct rules_case *c)
         line_printf(&finding->remedy, "nothing to change here: the retry limit ends it; "
                                       "TCP_USER_TIMEOUT ends it sooner");
     if (orphan) {
-        finding = finding_add(c, FINDING_ORPHAN, SEVERITY_NOTE, true);
+        finding = finding_add(c, FINDING_ORPHAN_CLOSING, SEVERITY_NOTE, true);
         say_orphan(&finding->sentence, f);
     }
     return true;
@@ -145,20 +152,21 @@ static void say_orphan(struct text *out, const struct facts *f)
     }
 }
 
-static void waiting_for_peer(struct rules_case *c, enum severity severity);
-
 bool rule_orphan(struct rules_case *c)
 {
     const struct facts *f = c->f;
     bool waits = is_closing(f) || f->state == LASTACK_FIN_WAIT_2;
     if (!nobody_holds(f) || !waits || !age_over(f->state_us, c->options->grace_us))
         return false;
-    struct finding *finding = finding_add(c, FINDING_ORPHAN, SEVERITY_NOTE, true);
+    bool waits_peer = f->state == LASTACK_FIN_WAIT_2;
+    struct finding *finding =
+        finding_add(c, waits_peer ? FINDING_FIN_WAIT_ORPHAN : FINDING_ORPHAN_CLOSING, SEVERITY_NOTE,
+                    true);
+    if (waits_peer)
+        text_add(&finding->sentence, "our FIN is acknowledged, the peer has not closed its half; ");
     say_orphan(&finding->sentence, f);
     evidence_closes(finding, f, FACT_NEVER - 1);
     evidence_peer(finding, c);
-    if (f->state == LASTACK_FIN_WAIT_2)
-        waiting_for_peer(c, SEVERITY_NOTE);
     return true;
 }
 
@@ -167,7 +175,7 @@ bool rule_orphan(struct rules_case *c)
 static void waiting_for_peer(struct rules_case *c, enum severity severity)
 {
     const struct facts *f = c->f;
-    struct finding *finding = finding_add(c, FINDING_WAITING_PEER, severity, true);
+    struct finding *finding = finding_add(c, FINDING_FIN_WAIT_HELD, severity, true);
     struct text *out = &finding->sentence;
     text_add(out, "our FIN left ");
     words_ago(out, f->fin_out_us);
@@ -209,7 +217,7 @@ bool rule_waiting_peer(struct rules_case *c)
     if (f->state != LASTACK_FIN_WAIT_2 || f->orphan == FACT_YES)
         return false;
     if (rules_half_close_works(f, c->options)) {
-        struct finding *finding = finding_add(c, FINDING_WORKING, SEVERITY_HEALTHY, true);
+        struct finding *finding = finding_add(c, FINDING_HALF_CLOSE, SEVERITY_HEALTHY, true);
         text_add(&finding->sentence, "this side has closed its half and the peer still sends: a "
                                      "half-close on purpose");
         evidence_holders(finding, f);
@@ -257,7 +265,7 @@ bool rule_unaccepted(struct rules_case *c)
         return false;
     if (!ended)
         return true; /* waits its turn: healthy, and no other rule applies without a holder */
-    struct finding *finding = finding_add(c, FINDING_UNACCEPTED, SEVERITY_PROBLEM, true);
+    struct finding *finding = finding_add(c, FINDING_NEVER_ACCEPTED, SEVERITY_PROBLEM, true);
     struct text *out = &finding->sentence;
     text_add(out, reset ? "the peer reset it" : "the peer came, and closed its half ");
     if (!reset)
@@ -295,7 +303,7 @@ bool rule_listener(struct rules_case *c)
     if (!fact_known(f->receive_queue) || !fact_known(f->send_queue) || f->receive_queue == 0 ||
         f->receive_queue < f->send_queue || !is_overdue(c))
         return true;
-    struct finding *finding = finding_add(c, FINDING_UNACCEPTED, SEVERITY_PROBLEM, true);
+    struct finding *finding = finding_add(c, FINDING_QUEUE_FULL, SEVERITY_PROBLEM, true);
     text_add(&finding->sentence, "the accept queue of the listener on ");
     words_end(&finding->sentence, &f->tuple.local, f->tuple.local_port);
     text_printf(&finding->sentence,

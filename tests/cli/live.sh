@@ -53,11 +53,11 @@ ids() {
 }
 
 # ---- every class that a program can show
-for case in 'classic:PROBLEM shared (certain)' 'classic:PROBLEM forgotten (inferred)' \
-    'dup:PROBLEM shared (certain)' 'deaf:ATTENTION deaf (inferred)' 'unread:PROBLEM unread (certain)' \
-    'working:HEALTHY working (certain)' 'blocked:NOTE blocked (certain)' \
-    'stopped:PROBLEM forgotten (certain)' 'unaccepted:PROBLEM unaccepted (certain)' \
-    'unaccepted:NOTE orphan (certain)' 'classic:NOTE waiting-peer (certain)'; do
+for case in 'classic:PROBLEM last-close-missing (certain)' 'classic:PROBLEM holder-stuck (inferred)' \
+    'dup:PROBLEM dup-holds (certain)' 'deaf:ATTENTION end-consumed (inferred)' 'unread:PROBLEM unread-data (certain)' \
+    'working:HEALTHY half-close (certain)' 'blocked:NOTE fin-behind-zero-window (certain)' \
+    'stopped:PROBLEM holder-stuck (certain)' 'unaccepted:PROBLEM never-accepted (certain)' \
+    'unaccepted:NOTE fin-wait-orphan (certain)' 'classic:NOTE fin-wait-'; do
     mode=${case%%:*}
     start "$mode" "$mode"
     check "$mode: ${case#*:}" until_says "${case#*:}" "$lastack" why --all --stack "$mode"
@@ -95,7 +95,7 @@ second=$!
 running="$running $second"
 check 'two stacks: ids have names' until_says 'second/' "$lastack" ss
 check 'two stacks: --stack' not says 'classic' "$lastack" ss --stack second
-until_says 'HEALTHY working' "$lastack" why --all --stack second >/dev/null
+until_says 'HEALTHY half-close' "$lastack" why --all --stack second >/dev/null
 works=$(ids second close-wait)
 check 'a half-close that works is not ended' says 'is half-closed on purpose' \
     gives 1 "$lastack" end "second/$works"
@@ -139,7 +139,7 @@ for command in '' ss why end; do
         check "example: $example" sh -c "$line" </dev/null
     done <examples
 done
-check 'recorded facts of a real leak' says 'PROBLEM shared (certain)' "$lastack" why --facts facts
+check 'recorded facts of a real leak' says 'PROBLEM last-close-missing (certain)' "$lastack" why --facts facts
 cd / || exit 1
 stop web
 tap_done

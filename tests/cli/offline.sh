@@ -62,8 +62,8 @@ check 'ss --json is JSON' python3 -m json.tool "$tmp/facts"
 check 'why --json is JSON' python3 -m json.tool "$tmp/why"
 "$lastack" why 7 --json --facts "$classic" >"$tmp/why7"
 check 'why ID --json is JSON' python3 -m json.tool "$tmp/why7"
-check 'facts survive ss --json' says 'PROBLEM shared (certain)' "$lastack" why --facts "$tmp/facts"
-check 'facts from standard input' says 'PROBLEM shared' \
+check 'facts survive ss --json' says 'PROBLEM last-close-missing (certain)' "$lastack" why --facts "$tmp/facts"
+check 'facts from standard input' says 'PROBLEM last-close-missing' \
     sh -c '"$1" why --facts - <"$2"' sh "$lastack" "$tmp/facts"
 story="The peer's FIN came 12 s ago; then process 4711 (forking-server) closed its descriptor 4, which \
 dropped the count from 2 to 1, so no FIN left; process 4710 (forking-server) still holds descriptor 4 \
@@ -83,7 +83,7 @@ check 'why --check: a problem' gives 1 "$lastack" why --check --facts "$classic"
 check 'why --check: healthy' gives 0 "$lastack" why --check --facts "$facts/working.json"
 check 'why: nothing wrong' says 'Nothing is wrong' "$lastack" why --facts "$facts/working.json"
 check 'why: the hidden are counted' says 'lastack why --all' "$lastack" why --facts "$facts/orphan.json"
-check 'why --all' says 'NOTE orphan' "$lastack" why --all --facts "$facts/orphan.json"
+check 'why --all' says 'NOTE fin-wait-orphan' "$lastack" why --all --facts "$facts/orphan.json"
 check 'no facts in a file' says 'holds no facts' gives 1 "$lastack" why --facts "$source/meson.build"
 check 'no such file' says 'No such file' gives 1 "$lastack" why --facts "$tmp/none"
 

@@ -158,7 +158,7 @@ TEST(the_classic_leak)
     CHECK(f->fin_in_us >= f->eof_read_us && f->eof_read_us >= f->closes[0].age_us);
     const struct finding *finding = finding_about(&w, f);
     REQUIRE(finding);
-    CHECK_STR(finding->code, FINDING_SHARED);
+    CHECK_STR(finding->class, CLASS_SHARED);
     CHECK(finding->certain);
     CHECK_EQ(finding->end_how, SHUT_WR);
     CHECK(strstr(text_string(&finding->sentence),
@@ -188,7 +188,7 @@ TEST(a_process_that_exits_is_named)
     CHECK_EQ(f->closes[0].kind, FACT_CALL_EXIT);
     const struct finding *finding = finding_about(&w, f);
     REQUIRE(finding);
-    CHECK_STR(finding->code, FINDING_SHARED);
+    CHECK_STR(finding->class, CLASS_SHARED);
     finish(&w);
 }
 
@@ -200,14 +200,14 @@ TEST(unread_then_deaf)
     run(&w, 2000);
     const struct facts *f = look(&w, true);
     REQUIRE(finding_about(&w, f));
-    CHECK_STR(finding_about(&w, f)->code, FINDING_UNREAD);
+    CHECK_STR(finding_about(&w, f)->class, CLASS_UNREAD);
     read_all(w.server, w.in);
     f = look(&w, true);
     CHECK(!finding_about(&w, f)); /* read a moment ago: time to close */
     run(&w, 2000);
     f = look(&w, true);
     REQUIRE(finding_about(&w, f));
-    CHECK_STR(finding_about(&w, f)->code, FINDING_DEAF);
+    CHECK_STR(finding_about(&w, f)->class, CLASS_DEAF);
     CHECK(finding_about(&w, f)->certain);
     CHECK_EQ(lastack_close(w.server, w.in), 0);
     run(&w, 2000);
@@ -227,10 +227,10 @@ TEST(a_half_close_that_works)
     run(&w, 2000);
     const struct facts *f = look(&w, true);
     REQUIRE(finding_about(&w, f));
-    CHECK_STR(finding_about(&w, f)->code, FINDING_WORKING);
+    CHECK_STR(finding_about(&w, f)->class, CLASS_WORKING);
     f = look(&w, false);
     REQUIRE(finding_about(&w, f));
-    CHECK_STR(finding_about(&w, f)->code, FINDING_WORKING);
+    CHECK_STR(finding_about(&w, f)->class, CLASS_WORKING);
     CHECK_EQ(f->fin_out_by.kind, FACT_CALL_SHUT_WR);
     CHECK_EQ(f->fin_out_by.pid, 200);
     CHECK_EQ(f->fin_acked, FACT_YES);
@@ -249,13 +249,13 @@ TEST(unaccepted_and_orphan)
     CHECK_EQ(f->references, 0);
     CHECK(facts_list_find(&w.list, f->listener_id) != NULL);
     REQUIRE(finding_about(&w, f));
-    CHECK_STR(finding_about(&w, f)->code, FINDING_UNACCEPTED);
+    CHECK_STR(finding_about(&w, f)->class, CLASS_UNACCEPTED);
     f = look(&w, false);
     REQUIRE(f);
     CHECK_EQ(f->orphan, FACT_YES);
     CHECK_EQ(f->timer, LASTACK_TIMER_FIN_WAIT);
     REQUIRE(finding_about(&w, f));
-    CHECK_STR(finding_about(&w, f)->code, FINDING_ORPHAN);
+    CHECK_STR(finding_about(&w, f)->class, CLASS_ORPHAN);
     finish(&w);
 }
 
@@ -277,7 +277,7 @@ TEST(blocked_behind_a_shut_window)
     REQUIRE(f);
     CHECK_EQ(f->state, LASTACK_FIN_WAIT_1);
     REQUIRE(finding_about(&w, f));
-    CHECK_STR(finding_about(&w, f)->code, FINDING_BLOCKED);
+    CHECK_STR(finding_about(&w, f)->class, CLASS_BLOCKED);
     CHECK(strstr(text_string(&finding_about(&w, f)->evidence), "process 200 (client)") != NULL);
     finish(&w);
 }
@@ -297,7 +297,7 @@ TEST(a_message_in_flight)
     REQUIRE(f && f->holder_cnt == 1);
     CHECK_EQ(f->holders[0].kind, FACT_HOLDER_MESSAGE);
     REQUIRE(finding_about(&w, f));
-    CHECK_STR(finding_about(&w, f)->code, FINDING_SHARED);
+    CHECK_STR(finding_about(&w, f)->class, CLASS_SHARED);
     CHECK(strstr(text_string(&finding_about(&w, f)->remedy), "receive that message") != NULL);
     lastack_message_drop(message);
     finish(&w);
