@@ -1,0 +1,206 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The few types of the kernel that our BPF programs look at, cut by hand to the fields that they
+ * read. Where a field really lies is found when a program is loaded, from the kernel's own type
+ * information (preserve_access_index, "CO-RE"): only names and the way to nest matter here. A
+ * struct NAME___old is NAME as older kernels have it; libbpf ignores what follows the three
+ * underscores.
+ */
+#ifndef LASTACK_KERNEL_BPF_KERNEL_TYPES_H
+#define LASTACK_KERNEL_BPF_KERNEL_TYPES_H
+
+typedef unsigned char __u8;
+typedef unsigned short __u16;
+typedef unsigned int __u32;
+typedef unsigned long long __u64;
+typedef signed char __s8;
+typedef short __s16;
+typedef int __s32;
+typedef long long __s64;
+typedef __u8 u8;
+typedef __u16 u16;
+typedef __u32 u32;
+typedef __u64 u64;
+typedef __s16 s16;
+typedef __s32 s32;
+typedef __s64 s64;
+typedef __u16 __be16;
+typedef __u32 __be32;
+typedef __u64 __be64;
+typedef __u32 __wsum;
+typedef _Bool bool;
+#define true 1
+#define false 0
+#define NULL ((void *)0)
+
+/* Of <linux/bpf.h>: numbers of the interface to the kernel, which never change. */
+enum bpf_map_type {
+    BPF_MAP_TYPE_HASH = 1,
+    BPF_MAP_TYPE_ARRAY = 2,
+    BPF_MAP_TYPE_PERCPU_HASH = 5,
+    BPF_MAP_TYPE_PERCPU_ARRAY = 6,
+    BPF_MAP_TYPE_STACK_TRACE = 7,
+    BPF_MAP_TYPE_LRU_HASH = 9,
+    BPF_MAP_TYPE_SK_STORAGE = 24,
+    BPF_MAP_TYPE_RINGBUF = 27,
+    BPF_MAP_TYPE_TASK_STORAGE = 29,
+};
+enum {
+    BPF_ANY = 0,
+    BPF_NOEXIST = 1,
+    BPF_EXIST = 2,
+    BPF_F_NO_PREALLOC = 1,
+    BPF_F_USER_STACK = 1 << 8,
+    BPF_F_FAST_STACK_CMP = 1 << 9,
+    BPF_F_REUSE_STACKID = 1 << 10,
+    BPF_LOCAL_STORAGE_GET_F_CREATE = 1,
+};
+#define BPF_F_CURRENT_CPU 0xffffffffULL
+
+/* Numbers of the socket interface. */
+enum { AF_UNIX = 1, AF_INET = 2, AF_INET6 = 10, IPPROTO_TCP = 6, SOCK_STREAM = 1 };
+enum {
+    TCP_ESTABLISHED = 1, TCP_SYN_SENT, TCP_SYN_RECV, TCP_FIN_WAIT1, TCP_FIN_WAIT2, TCP_TIME_WAIT,
+    TCP_CLOSE, TCP_CLOSE_WAIT, TCP_LAST_ACK, TCP_LISTEN, TCP_CLOSING, TCP_NEW_SYN_RECV,
+};
+enum { S_IFMT = 0170000, S_IFSOCK = 0140000 };
+
+#pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
+
+typedef struct { int counter; } atomic_t;
+typedef struct { s64 counter; } atomic64_t;
+typedef struct { atomic_t refs; } refcount_t;
+typedef struct { u32 val; } kuid_t;
+
+struct list_head { struct list_head *next, *prev; };
+struct hlist_node { struct hlist_node *next, **pprev; };
+struct hlist_head { struct hlist_node *first; };
+
+/* ---- processes ---- */
+
+struct cred { kuid_t uid, euid; };
+struct inode { u16 i_mode; unsigned long i_ino; };
+
+struct file_operations { void *show_fdinfo; };
+struct file {
+    const struct file_operations *f_op;
+    void *private_data;
+    struct inode *f_inode;
+    const struct cred *f_cred;
+    unsigned int f_flags;
+};
+/* How often it is referred to: f_ref since 6.13, which counts from -1; f_count before. */
+typedef struct { atomic64_t refcnt; } file_ref_t;
+struct file___new { file_ref_t f_ref; };
+struct file___old { atomic64_t f_count; };
+
+struct fdtable {
+    unsigned int max_fds;
+    struct file **fd;
+    unsigned long *close_on_exec, *open_fds;
+};
+struct files_struct { atomic_t count; struct fdtable *fdt; };
+
+struct ns_common { unsigned int inum; };
+struct net { struct ns_common ns; u64 net_cookie; };
+typedef struct { struct net *net; } possible_net_t;
+struct nsproxy { struct net *net_ns; };
+
+struct signal_struct { int nr_threads; };
+struct mm_struct { u64 start_code; };
+struct task_struct {
+    unsigned int flags;
+    int pid, tgid;
+    char comm[16];
+    const struct cred *real_cred, *cred;
+    struct files_struct *files;
+    struct nsproxy *nsproxy;
+    struct task_struct *real_parent, *group_leader;
+    struct signal_struct *signal;
+    struct mm_struct *mm;
+    u64 start_time, start_boottime, self_exec_id;
+};
+
+/* ---- sockets ---- */
+
+struct in6_addr { union { u8 u6_addr8[16]; u32 u6_addr32[4]; } in6_u; };
+
+struct proto;
+struct sock_common {
+    union { struct { __be32 skc_daddr, skc_rcv_saddr; }; };
+    union { struct { __be16 skc_dport; u16 skc_num; }; };
+    u16 skc_family;
+    volatile unsigned char skc_state;
+    struct proto *skc_prot;
+    possible_net_t skc_net;
+    struct in6_addr skc_v6_daddr, skc_v6_rcv_saddr;
+    atomic64_t skc_cookie;
+};
+
+struct wait_queue_head { struct list_head head; };
+typedef struct wait_queue_head wait_queue_head_t;
+struct wait_queue_entry {
+    unsigned int flags;
+    void *private;
+    void *func;
+    struct list_head entry;
+};
+typedef struct wait_queue_entry wait_queue_entry_t;
+struct socket_wq { wait_queue_head_t wait; };
+
+struct sk_buff_head { struct sk_buff *next, *prev; u32 qlen; };
+struct sk_buff { struct sk_buff *next, *prev; char cb[48]; };
+
+struct sock {
+    struct sock_common __sk_common;
+    struct sk_buff_head sk_receive_queue;
+    struct socket_wq *sk_wq;
+    int sk_err, sk_err_soft;
+    struct socket *sk_socket;
+    u16 sk_protocol, sk_type;
+    u8 sk_shutdown;
+    u32 sk_ack_backlog, sk_max_ack_backlog;
+};
+struct socket {
+    s16 type;
+    struct file *file;
+    struct sock *sk;
+};
+
+struct request_sock {
+    struct request_sock *dl_next;
+    struct sock *sk;
+};
+struct request_sock_queue { struct request_sock *rskq_accept_head; };
+struct timer_list { unsigned long expires; };
+struct inet_sock { struct sock sk; __be16 inet_sport; };
+struct inet_connection_sock {
+    struct inet_sock icsk_inet;
+    struct request_sock_queue icsk_accept_queue;
+    u8 icsk_retransmits, icsk_pending, icsk_backoff, icsk_probes_out;
+    u32 icsk_user_timeout;
+};
+struct tcp_sock {
+    struct inet_connection_sock inet_conn;
+    u32 snd_wnd, copied_seq, write_seq, rcv_nxt, snd_nxt, snd_una, rcv_wnd, rcv_wup;
+    u32 lsndtime, rcv_tstamp;
+    u64 bytes_received, bytes_acked;
+};
+
+/* ---- what iterators are given ---- */
+
+struct seq_file;
+struct bpf_iter_meta { struct seq_file *seq; u64 session_id, seq_num; };
+struct bpf_iter__tcp { struct bpf_iter_meta *meta; struct sock_common *sk_common; u32 uid; };
+struct bpf_iter__task_file {
+    struct bpf_iter_meta *meta;
+    struct task_struct *task;
+    u32 fd;
+    struct file *file;
+};
+struct bpf_iter__unix { struct bpf_iter_meta *meta; struct unix_sock *unix_sk; u32 uid; };
+
+#pragma clang attribute pop
+
+
+#endif
