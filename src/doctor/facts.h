@@ -293,10 +293,14 @@ const char *fact_timer_name(enum lastack_timer timer);
 
 /*
  * JSON: an array of objects whose keys are the fields above. The string "unknown" stands for an
- * unknown value, null for "never"; a missing key is unknown. Ids are numbers, addresses strings.
+ * unknown value, null for "never"; a missing key is unknown. Ids are numbers, addresses strings; a
+ * place stands as an object where its id stands. Keys with more than one line to a record: "closes",
+ * "holders", "watches".
  */
 struct text; /* text.h */
 void facts_encode(struct text *out, const struct facts_list *list);
+/* One record; `list` knows its places, which stay out without it. */
+void facts_encode_in(struct text *out, const struct facts_list *list, const struct facts *facts);
 void facts_encode_one(struct text *out, const struct facts *facts);
 /* Parses `json` (NUL-terminated). 0, -EINVAL (`why` gets a sentence), -ENOMEM. `list` must be
  * initialised; on an error it holds what was read so far. */

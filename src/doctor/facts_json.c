@@ -25,6 +25,10 @@ static const char *const call_words[FACT_CALL_KIND_CNT] = {
     "none",         "close",   "dup-over", "exec",      "exit",
     "message-drop", "shut-rd", "shut-wr",  "shut-rdwr", "operator",
 };
+static const char *const watch_words[FACT_WATCH_KIND_CNT] = {
+    "epoll", "poll", "call", "ring", "other",
+};
+static const char *const source_words[FACT_SOURCE_CNT] = {"lastack", "kernel"};
 static const char *const timer_words[] = {
     [LASTACK_TIMER_NONE] = "none",
     [LASTACK_TIMER_RETRANSMIT] = "retransmit",
@@ -66,6 +70,11 @@ const char *fact_call_name(enum fact_call_kind kind)
     return kind < FACT_CALL_KIND_CNT ? call_words[kind] : "none";
 }
 
+const char *fact_watch_kind_name(enum fact_watch_kind kind)
+{
+    return kind < FACT_WATCH_KIND_CNT ? watch_words[kind] : "other";
+}
+
 const char *fact_state_name(enum lastack_state state)
 {
     return state < LASTACK_STATE_CNT ? state_words[state] : "?";
@@ -80,34 +89,47 @@ const char *fact_timer_name(enum lastack_timer timer)
 
 enum member_kind {
     MEMBER_NUMBER,  /* uint64_t: FACT_UNKNOWN, FACT_NEVER */
+    MEMBER_ID,      /* uint64_t, 0: none */
     MEMBER_BOOL,    /* fact_bool */
-    MEMBER_U32,     /* uint32_t, plain */
+    MEMBER_U32,     /* uint32_t, 0: unknown or none */
     MEMBER_INT,     /* int, -1: unknown */
     MEMBER_PORT,    /* uint16_t */
-    MEMBER_STRING,  /* char[size] */
+    MEMBER_STRING,  /* char[size], "": unknown */
     MEMBER_ADDRESS, /* struct lastack_address */
-    MEMBER_WORD,    /* an enum with `words`, `size` of them */
+    MEMBER_WORD,    /* an enum with `words`, `size` of them; the first is its default */
+    MEMBER_SITE,    /* fact_site_id: the place itself stands there as an object */
 };
 
 struct member {
-    const char *key;
+    const char *key;  /* "\"key\":" */
+    const char *name; /* "key" */
     enum member_kind kind;
+    bool quiet; /* left out while unknown */
     size_t offset, size;
     const char *const *words;
 };
 
-#define MEMBER(type, name, kind)                                                                   \
+#define MEMBER_AT(name, kind, quiet, offset, size, words)                                          \
     {                                                                                              \
-#name, kind, offsetof(type, name), 0, NULL                                                 \
+        "\"" name "\":", name, kind, quiet, offset, size, words                                    \
     }
+#define MEMBER(type, name, kind) MEMBER_AT(#name, kind, false, offsetof(type, name), 0, NULL)
+#define QUIET(type, name, kind)  MEMBER_AT(#name, kind, true, offsetof(type, name), 0, NULL)
 #define MEMBER_TEXT(type, name)                                                                    \
-    {                                                                                              \
-#name, MEMBER_STRING, offsetof(type, name), sizeof(((type *)0)->name), NULL                \
-    }
+    MEMBER_AT(#name, MEMBER_STRING, false, offsetof(type, name), sizeof(((type *)0)->name), NULL)
+#define QUIET_TEXT(type, name)                                                                     \
+    MEMBER_AT(#name, MEMBER_STRING, true, offsetof(type, name), sizeof(((type *)0)->name), NULL)
 #define MEMBER_ENUM(type, name, words)                                                             \
-    {                                                                                              \
-#name, MEMBER_WORD, offsetof(type, name), ARRAY_LEN(words), words                          \
-    }
+    MEMBER_AT(#name, MEMBER_WORD, false, offsetof(type, name), ARRAY_LEN(words), words)
+#define QUIET_ENUM(type, name, words)                                                              \
+    MEMBER_AT(#name, MEMBER_WORD, true, offsetof(type, name), ARRAY_LEN(words), words)
+
+static const struct member site_members[] = {
+    QUIET_TEXT(struct fact_site, function),
+    QUIET_TEXT(struct fact_site, file),
+    QUIET(struct fact_site, line, MEMBER_U32),
+    QUIET_TEXT(struct fact_site, module),
+};
 
 static const struct member holder_members[] = {
     MEMBER_ENUM(struct fact_holder, kind, holder_kind_words),
@@ -122,6 +144,30 @@ static const struct member holder_members[] = {
     MEMBER_TEXT(struct fact_holder, doing_text),
     MEMBER(struct fact_holder, threads, MEMBER_U32),
     MEMBER(struct fact_holder, watching, MEMBER_BOOL),
+    QUIET(struct fact_holder, tid, MEMBER_U32),
+    QUIET(struct fact_holder, fd_cnt, MEMBER_U32),
+    QUIET(struct fact_holder, fd_limit, MEMBER_U32),
+    QUIET(struct fact_holder, cpu_percent, MEMBER_INT), /* FACT_NO_CPU is -1 */
+    QUIET(struct fact_holder, process_us, MEMBER_NUMBER),
+    QUIET(struct fact_holder, doing_at, MEMBER_SITE),
+    QUIET_TEXT(struct fact_holder, where),
+};
+
+static const struct member watch_members[] = {
+    MEMBER_ENUM(struct fact_watch, kind, watch_words),
+    QUIET(struct fact_watch, pid, MEMBER_U32),
+    QUIET(struct fact_watch, tid, MEMBER_U32),
+    QUIET(struct fact_watch, fd, MEMBER_INT),
+    QUIET(struct fact_watch, target_fd, MEMBER_INT),
+    MEMBER(struct fact_watch, events, MEMBER_U32),
+    QUIET(struct fact_watch, edge, MEMBER_BOOL),
+    QUIET(struct fact_watch, spent, MEMBER_BOOL),
+    QUIET(struct fact_watch, waited, MEMBER_BOOL),
+    QUIET_ENUM(struct fact_watch, doing, doing_words),
+    QUIET_TEXT(struct fact_watch, doing_text),
+    QUIET(struct fact_watch, data, MEMBER_NUMBER),
+    QUIET(struct fact_watch, doing_at, MEMBER_SITE),
+    QUIET_TEXT(struct fact_watch, object),
 };
 
 static const struct member call_members[] = {
@@ -131,6 +177,7 @@ static const struct member call_members[] = {
     MEMBER_TEXT(struct fact_call, program),
     MEMBER(struct fact_call, fd, MEMBER_INT),
     MEMBER(struct fact_call, left, MEMBER_NUMBER),
+    QUIET(struct fact_call, at, MEMBER_SITE),
 };
 
 static const struct member facts_members[] = {
@@ -138,10 +185,10 @@ static const struct member facts_members[] = {
     MEMBER(struct facts, id, MEMBER_NUMBER),
     MEMBER(struct facts, socket_id, MEMBER_NUMBER),
     MEMBER_ENUM(struct facts, state, state_words),
-    {"local", MEMBER_ADDRESS, offsetof(struct facts, tuple.local), 0, NULL},
-    {"local_port", MEMBER_PORT, offsetof(struct facts, tuple.local_port), 0, NULL},
-    {"remote", MEMBER_ADDRESS, offsetof(struct facts, tuple.remote), 0, NULL},
-    {"remote_port", MEMBER_PORT, offsetof(struct facts, tuple.remote_port), 0, NULL},
+    MEMBER_AT("local", MEMBER_ADDRESS, false, offsetof(struct facts, tuple.local), 0, NULL),
+    MEMBER_AT("local_port", MEMBER_PORT, false, offsetof(struct facts, tuple.local_port), 0, NULL),
+    MEMBER_AT("remote", MEMBER_ADDRESS, false, offsetof(struct facts, tuple.remote), 0, NULL),
+    MEMBER_AT("remote_port", MEMBER_PORT, false, offsetof(struct facts, tuple.remote_port), 0, NULL),
     MEMBER(struct facts, passive, MEMBER_BOOL),
     MEMBER(struct facts, peer_id, MEMBER_NUMBER),
     MEMBER(struct facts, unaccepted, MEMBER_BOOL),
@@ -172,6 +219,28 @@ static const struct member facts_members[] = {
     MEMBER(struct facts, probes, MEMBER_NUMBER),
     MEMBER(struct facts, error, MEMBER_INT),
     MEMBER(struct facts, last_error, MEMBER_INT),
+    QUIET_ENUM(struct facts, source, source_words),
+    QUIET(struct facts, relay_id, MEMBER_ID),
+    QUIET(struct facts, inode, MEMBER_ID),
+    QUIET(struct facts, netns, MEMBER_ID),
+    QUIET_TEXT(struct facts, container),
+    QUIET(struct facts, holders_known, MEMBER_BOOL),
+    QUIET(struct facts, watchers_known, MEMBER_BOOL),
+    QUIET(struct facts, creator_pid, MEMBER_U32),
+    QUIET_TEXT(struct facts, creator_program),
+    QUIET(struct facts, creator_alive, MEMBER_BOOL),
+    QUIET(struct facts, creator_holds, MEMBER_BOOL),
+    QUIET(struct facts, fin_consumed, MEMBER_BOOL),
+    QUIET(struct facts, moved, MEMBER_BOOL),
+    QUIET(struct facts, at_least, MEMBER_BOOL),
+    QUIET(struct facts, born_at, MEMBER_SITE),
+    QUIET(struct facts, eof_read_at, MEMBER_SITE),
+    QUIET(struct facts, sibling_close_at, MEMBER_SITE),
+    QUIET(struct facts, sibling_cnt, MEMBER_NUMBER),
+    QUIET(struct facts, sibling_closed_cnt, MEMBER_NUMBER),
+    QUIET(struct facts, overflows, MEMBER_NUMBER),
+    QUIET(struct facts, keepalive, MEMBER_BOOL),
+    QUIET(struct facts, user_timeout_us, MEMBER_NUMBER),
 };
 
 /* ---- out ---- */
@@ -184,79 +253,146 @@ static void number_encode(struct text *out, uint64_t v)
     else if (v == FACT_NEVER)
         text_add(out, "null");
     else
-        text_printf(out, "%llu", (unsigned long long)v);
+        text_add_u64(out, v);
 }
 
-static void member_encode(struct text *out, const struct member *m, const void *record)
+static bool member_is_unknown(const struct member *m, const void *at)
 {
-    const char *at = (const char *)record + m->offset;
+    switch (m->kind) {
+    case MEMBER_NUMBER:
+        return *(const uint64_t *)at == FACT_UNKNOWN;
+    case MEMBER_ID:
+        return *(const uint64_t *)at == 0;
+    case MEMBER_BOOL:
+        return *(const fact_bool *)at == FACT_MAYBE;
+    case MEMBER_U32:
+    case MEMBER_WORD:
+    case MEMBER_SITE:
+        return *(const uint32_t *)at == 0;
+    case MEMBER_INT:
+        return *(const int *)at == -1;
+    case MEMBER_STRING:
+        return *(const char *)at == 0;
+    default:
+        return false;
+    }
+}
+
+static void members_encode(struct text *out, const struct facts_list *list,
+                           const struct member *members, size_t cnt, const void *record);
+
+static void site_encode(struct text *out, const struct facts_list *list, fact_site_id id)
+{
+    const struct fact_site *site = list ? facts_site(list, id) : NULL;
+    text_add(out, "{");
+    if (site)
+        members_encode(out, list, site_members, ARRAY_LEN(site_members), site);
+    if (site && site->stack) {
+        text_add(out, out->len && out->at[out->len - 1] == '{' ? "\"stack\":" : ",\"stack\":");
+        text_add_json(out, site->stack);
+    }
+    text_add(out, "}");
+}
+
+static void member_encode(struct text *out, const struct facts_list *list, const struct member *m,
+                          const void *at)
+{
     char address[LASTACK_ADDRESS_TEXT];
     switch (m->kind) {
     case MEMBER_NUMBER:
-        number_encode(out, *(const uint64_t *)(const void *)at);
+    case MEMBER_ID:
+        number_encode(out, *(const uint64_t *)at);
         break;
     case MEMBER_BOOL: {
-        fact_bool b = *(const fact_bool *)(const void *)at;
+        fact_bool b = *(const fact_bool *)at;
         text_add(out, b == FACT_YES ? "true" : b == FACT_NO ? "false" : "\"unknown\"");
         break;
     }
     case MEMBER_U32:
-        text_printf(out, "%u", *(const uint32_t *)(const void *)at);
+        text_add_u64(out, *(const uint32_t *)at);
         break;
     case MEMBER_INT:
-        text_printf(out, "%d", *(const int *)(const void *)at);
+        if (*(const int *)at < 0)
+            text_add(out, "-1");
+        else
+            text_add_u64(out, (uint64_t)(*(const int *)at));
         break;
     case MEMBER_PORT:
-        text_printf(out, "%u", *(const uint16_t *)(const void *)at);
+        text_add_u64(out, *(const uint16_t *)at);
         break;
     case MEMBER_STRING:
         text_add_json(out, at);
         break;
     case MEMBER_ADDRESS:
-        text_add_json(out, lastack_address_text((const void *)at, address));
+        text_add_json(out, lastack_address_text(at, address));
         break;
     case MEMBER_WORD: {
-        unsigned word = *(const unsigned *)(const void *)at;
+        unsigned word = *(const unsigned *)at;
         text_add_json(out, word < m->size ? m->words[word] : "unknown");
         break;
     }
+    case MEMBER_SITE:
+        site_encode(out, list, *(const fact_site_id *)at);
+        break;
     }
 }
 
-static void members_encode(struct text *out, const struct member *members, size_t cnt,
-                           const void *record)
+static void members_encode(struct text *out, const struct facts_list *list,
+                           const struct member *members, size_t cnt, const void *record)
 {
+    bool first = true;
     for (size_t i = 0; i < cnt; i++) {
-        text_printf(out, "%s\"%s\":", i ? "," : "", members[i].key);
-        member_encode(out, &members[i], record);
+        const void *at = (const char *)record + members[i].offset;
+        if (members[i].quiet && member_is_unknown(&members[i], at))
+            continue;
+        if (!first)
+            text_add_len(out, ",", 1);
+        first = false;
+        text_add(out, members[i].key);
+        member_encode(out, list, &members[i], at);
     }
 }
 
-static void call_encode(struct text *out, const struct fact_call *call)
+/* Objects in an array, each `size` bytes after the one before. */
+static void array_encode(struct text *out, const struct facts_list *list,
+                         const struct member *members, size_t cnt, const void *records,
+                         uint32_t record_cnt, size_t size)
+{
+    text_add(out, "[");
+    for (uint32_t i = 0; i < record_cnt; i++) {
+        text_add(out, i ? ",{" : "{");
+        members_encode(out, list, members, cnt, (const char *)records + i * size);
+        text_add(out, "}");
+    }
+    text_add(out, "]");
+}
+
+void facts_encode_in(struct text *out, const struct facts_list *list, const struct facts *f)
 {
     text_add(out, "{");
-    members_encode(out, call_members, ARRAY_LEN(call_members), call);
+    members_encode(out, list, facts_members, ARRAY_LEN(facts_members), f);
+    if (f->fin_out_by.kind != FACT_CALL_NONE) {
+        text_add(out, ",\"fin_out_by\":{");
+        members_encode(out, list, call_members, ARRAY_LEN(call_members), &f->fin_out_by);
+        text_add(out, "}");
+    }
+    text_add(out, ",\"closes\":");
+    array_encode(out, list, call_members, ARRAY_LEN(call_members), f->closes, f->close_cnt,
+                 sizeof *f->closes);
+    text_add(out, ",\"holders\":");
+    array_encode(out, list, holder_members, ARRAY_LEN(holder_members), f->holders, f->holder_cnt,
+                 sizeof *f->holders);
+    if (f->watch_cnt) {
+        text_add(out, ",\"watches\":");
+        array_encode(out, list, watch_members, ARRAY_LEN(watch_members), f->watches, f->watch_cnt,
+                     sizeof *f->watches);
+    }
     text_add(out, "}");
 }
 
 void facts_encode_one(struct text *out, const struct facts *f)
 {
-    text_add(out, "{");
-    members_encode(out, facts_members, ARRAY_LEN(facts_members), f);
-    text_add(out, ",\"fin_out_by\":");
-    call_encode(out, &f->fin_out_by);
-    text_add(out, ",\"closes\":[");
-    for (uint32_t i = 0; i < f->close_cnt; i++) {
-        text_add(out, i ? "," : "");
-        call_encode(out, &f->closes[i]);
-    }
-    text_add(out, "],\"holders\":[");
-    for (uint32_t i = 0; i < f->holder_cnt; i++) {
-        text_add(out, i ? ",{" : "{");
-        members_encode(out, holder_members, ARRAY_LEN(holder_members), &f->holders[i]);
-        text_add(out, "}");
-    }
-    text_add(out, "]}");
+    facts_encode_in(out, NULL, f);
 }
 
 void facts_encode(struct text *out, const struct facts_list *list)
@@ -264,7 +400,7 @@ void facts_encode(struct text *out, const struct facts_list *list)
     text_add(out, "[");
     for (uint32_t i = 0; i < list->cnt; i++) {
         text_add(out, i ? "," : "");
-        facts_encode_one(out, &list->all[i]);
+        facts_encode_in(out, list, &list->all[i]);
     }
     text_add(out, "]");
 }
@@ -311,29 +447,39 @@ static bool word_decode(unsigned *to, const struct member *m, const struct json 
     return false;
 }
 
-static bool member_decode(void *record, const struct member *m, const struct json *v)
+struct reader {
+    struct facts_list *list;
+    char *why;
+    size_t why_len;
+};
+
+static bool site_decode(const struct reader *r, fact_site_id *to, const struct json *v);
+
+static bool member_decode(const struct reader *r, void *record, const struct member *m,
+                          const struct json *v)
 {
-    char *at = (char *)record + m->offset;
+    void *at = (char *)record + m->offset;
     bool number = v->kind == JSON_NUMBER;
     switch (m->kind) {
     case MEMBER_NUMBER:
-        return number_decode((uint64_t *)(void *)at, v);
+    case MEMBER_ID:
+        return number_decode(at, v);
     case MEMBER_BOOL:
-        return bool_decode((fact_bool *)(void *)at, v);
+        return bool_decode(at, v);
     case MEMBER_U32:
         if (!number || v->number < 0 || v->number > UINT32_MAX)
             return false;
-        *(uint32_t *)(void *)at = (uint32_t)v->number;
+        *(uint32_t *)at = (uint32_t)v->number;
         return true;
     case MEMBER_INT:
         if (!number || v->number < -1 || v->number > INT32_MAX)
             return false;
-        *(int *)(void *)at = (int)v->number;
+        *(int *)at = (int)v->number;
         return true;
     case MEMBER_PORT:
         if (!number || v->number < 0 || v->number > UINT16_MAX)
             return false;
-        *(uint16_t *)(void *)at = (uint16_t)v->number;
+        *(uint16_t *)at = (uint16_t)v->number;
         return true;
     case MEMBER_STRING:
         if (v->kind != JSON_STRING)
@@ -341,33 +487,60 @@ static bool member_decode(void *record, const struct member *m, const struct jso
         snprintf(at, m->size, "%s", v->string);
         return true;
     case MEMBER_ADDRESS:
-        return v->kind == JSON_STRING && lastack_address_parse((void *)at, v->string) == 0;
+        return v->kind == JSON_STRING && lastack_address_parse(at, v->string) == 0;
     case MEMBER_WORD:
-        return word_decode((unsigned *)(void *)at, m, v);
+        return word_decode(at, m, v);
+    case MEMBER_SITE:
+        return site_decode(r, at, v);
     }
     return false;
 }
 
-struct reader {
-    char *why;
-    size_t why_len;
-};
+/* Keys that we wrote come in the order of the table: look behind the last one first. */
+static const struct member *member_find(const struct member *members, size_t cnt, size_t *next,
+                                        const char *key)
+{
+    for (size_t i = 0; i < cnt; i++) {
+        size_t at = *next + i < cnt ? *next + i : *next + i - cnt;
+        if (strcmp(members[at].name, key) != 0)
+            continue;
+        *next = at + 1 < cnt ? at + 1 : 0;
+        return &members[at];
+    }
+    return NULL;
+}
 
 static bool members_decode(const struct reader *r, const struct member *members, size_t cnt,
                            void *record, const struct json *object)
 {
+    size_t next = 0;
     if (object->kind != JSON_OBJECT) {
         snprintf(r->why, r->why_len, "a record of facts must be an object");
         return false;
     }
-    for (size_t i = 0; i < cnt; i++) {
-        const struct json *v = json_get(object, members[i].key);
-        if (v && !member_decode(record, &members[i], v)) {
-            snprintf(r->why, r->why_len, "\"%s\" has a value of the wrong kind", members[i].key);
+    for (const struct json *v = object->child; v; v = v->next) {
+        const struct member *m = member_find(members, cnt, &next, v->key);
+        if (m && !member_decode(r, record, m, v)) {
+            if (r->why_len && !r->why[0])
+                snprintf(r->why, r->why_len, "\"%s\" has a value of the wrong kind", m->name);
             return false;
         }
     }
     return true;
+}
+
+static bool site_decode(const struct reader *r, fact_site_id *to, const struct json *v)
+{
+    struct fact_site site = {.line = 0};
+    const char *stack = json_get_string(v, "stack", NULL);
+    if (v->kind != JSON_OBJECT ||
+        !members_decode(r, site_members, ARRAY_LEN(site_members), &site, v))
+        return false;
+    if (!v->child)
+        return true; /* a place that is not known */
+    site.stack = stack ? strdup(stack) : NULL;
+    *to = facts_site_add(r->list, &site);
+    return *to != 0;
 }
 
 static const struct json *array_first(const struct json *object, const char *key)
@@ -376,11 +549,8 @@ static const struct json *array_first(const struct json *object, const char *key
     return array && array->kind == JSON_ARRAY ? array->child : NULL;
 }
 
-static bool facts_decode_one(const struct reader *r, struct facts_list *list, const struct json *v)
+static bool calls_decode(const struct reader *r, struct facts *f, const struct json *v)
 {
-    struct facts *f = facts_list_add(list);
-    if (!f || !members_decode(r, facts_members, ARRAY_LEN(facts_members), f, v))
-        return false;
     const struct json *by = json_get(v, "fin_out_by");
     if (by && !members_decode(r, call_members, ARRAY_LEN(call_members), &f->fin_out_by, by))
         return false;
@@ -390,9 +560,23 @@ static bool facts_decode_one(const struct reader *r, struct facts_list *list, co
             return false;
         facts_close_add(f, &call);
     }
+    return true;
+}
+
+static bool facts_decode_one(const struct reader *r, const struct json *v)
+{
+    struct facts *f = facts_list_add(r->list);
+    if (!f || !members_decode(r, facts_members, ARRAY_LEN(facts_members), f, v) ||
+        !calls_decode(r, f, v))
+        return false;
     for (const struct json *h = array_first(v, "holders"); h; h = h->next) {
-        struct fact_holder *holder = facts_holder_add(list, f);
+        struct fact_holder *holder = facts_holder_add(r->list, f);
         if (!holder || !members_decode(r, holder_members, ARRAY_LEN(holder_members), holder, h))
+            return false;
+    }
+    for (const struct json *w = array_first(v, "watches"); w; w = w->next) {
+        struct fact_watch *watch = facts_watch_add(r->list, f);
+        if (!watch || !members_decode(r, watch_members, ARRAY_LEN(watch_members), watch, w))
             return false;
     }
     return true;
@@ -400,7 +584,7 @@ static bool facts_decode_one(const struct reader *r, struct facts_list *list, co
 
 int facts_decode_json(struct facts_list *list, const struct json *array, char *why, size_t why_len)
 {
-    struct reader r = {why, why_len};
+    struct reader r = {list, why, why_len};
     if (why_len)
         why[0] = 0;
     if (array && array->kind == JSON_OBJECT)
@@ -410,7 +594,7 @@ int facts_decode_json(struct facts_list *list, const struct json *array, char *w
         return -EINVAL;
     }
     for (const struct json *v = array->child; v; v = v->next)
-        if (!facts_decode_one(&r, list, v))
+        if (!facts_decode_one(&r, v))
             return list->failed ? -ENOMEM : -EINVAL;
     return 0;
 }

@@ -66,9 +66,21 @@ void text_add(struct text *text, const char *string)
     text_add_len(text, string, strlen(string));
 }
 
+void text_add_u64(struct text *text, unsigned long long number)
+{
+    char digits[20];
+    size_t at = sizeof digits;
+    do
+        digits[--at] = (char)('0' + number % 10);
+    while (number /= 10);
+    text_add_len(text, digits + at, sizeof digits - at);
+}
+
 void text_vprintf(struct text *text, const char *format, va_list args)
 {
     va_list again;
+    if (text->failed)
+        return;
     va_copy(again, args);
     int len = vsnprintf(NULL, 0, format, args);
     if (len >= 0 && text_grow(text, (size_t)len)) {
@@ -132,6 +144,13 @@ void text_add_json(struct text *text, const char *string)
 {
     text_add(text, "\"");
     for (const unsigned char *s = (const unsigned char *)string; *s;) {
+        size_t plain = 0; /* the usual letters in one go */
+        while (s[plain] >= 0x20 && s[plain] < 0x7f && s[plain] != '"' && s[plain] != '\\')
+            plain++;
+        text_add_len(text, (const char *)s, plain);
+        s += plain;
+        if (!*s)
+            break;
         unsigned len = utf8_len(s);
         if (*s == '"' || *s == '\\')
             text_printf(text, "\\%c", *s);

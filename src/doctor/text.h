@@ -20,6 +20,7 @@ void text_add(struct text *text, const char *string);
 void text_add_len(struct text *text, const char *bytes, size_t len);
 void text_printf(struct text *text, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void text_vprintf(struct text *text, const char *format, va_list args);
+void text_add_u64(struct text *text, unsigned long long number);
 /* "" while empty. */
 const char *text_string(const struct text *text);
 
