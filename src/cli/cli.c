@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Finding stacks and connections, and complaints when there are none. */
+/* Complaints, and facts from where a command was told to look. */
 #include "cli/cli.h"
 
 #include <argp.h>
@@ -9,6 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cli/render.h"
+#include "kernel/recorder.h"
 #include "lastack.h"
 
 const char cli_version[] = "lastack " LASTACK_VERSION;
@@ -32,17 +34,8 @@ void cli_parse(const struct argp *argp, int argc, char **argv, void *input)
         exit(EXIT_USAGE);
 }
 
-/* ---- stacks ---- */
-
-static int complain_no_stack(const char *command, const char *why)
-{
-    complain(command, "no stack is running%s%s%s. Start a program on one: lastack run -- PROGRAM",
-             *why ? " that can be seen from here (" : "", why, *why ? ")" : "");
-    return EXIT_NO_STACK;
-}
-
 /* A name with whatever a stranger put into it, for a complaint. */
-static void complain_shown(const char *command, const char *head, const char *raw, const char *tail)
+void complain_shown(const char *command, const char *head, const char *raw, const char *tail)
 {
     struct text shown;
     text_init(&shown);
@@ -50,6 +43,59 @@ static void complain_shown(const char *command, const char *head, const char *ra
     complain(command, "%s%s%s", head, text_string(&shown), tail);
     text_free(&shown);
 }
+
+/* ---- what was seen ---- */
+
+static bool is_kernel(const char *stack)
+{
+    size_t len = strlen(KERNEL_STACK);
+    return strncmp(stack, KERNEL_STACK, len) == 0 && (stack[len] == 0 || stack[len] == '@');
+}
+
+static void catch_add_name(struct catch *catch, const char *name)
+{
+    int at = 0;
+    if (is_kernel(name))
+        name = KERNEL_STACK;
+    while (at < catch->stack_cnt && strcmp(catch->names[at], name) != 0)
+        at++;
+    if (at == catch->stack_cnt && at < STACK_MAX)
+        snprintf(catch->names[catch->stack_cnt++], CONTROL_NAME_LEN, "%s", name);
+}
+
+static void catch_add_unseen(struct catch *catch, const char *sentence)
+{
+    size_t len = strlen(sentence);
+    if (!len)
+        return;
+    text_add(&catch->unseen, sentence);
+    if (sentence[len - 1] != '\n')
+        text_add(&catch->unseen, "\n");
+}
+
+/* ---- the kernel ---- */
+
+static int ask_kernel(struct catch *catch, const char *command, const struct look *look)
+{
+    struct kernel_view view;
+    char why[CONTROL_WHY_LEN] = "";
+    kernel_view_init(&view);
+    int result = facts_from_kernel(&catch->list, &look->kernel, &view, why, sizeof why);
+    catch_add_unseen(catch, text_string(&view.unseen));
+    kernel_view_free(&view);
+    if (result < 0) {
+        complain_shown(command, "the kernel's connections cannot be read: ",
+                       *why ? why : strerror(-result), "");
+        return EXIT_USAGE;
+    }
+    catch_add_name(catch, KERNEL_STACK);
+    if (!look->no_history &&
+        (result = facts_add_history(&catch->list, &catch->recorder, why, sizeof why)) < 0)
+        catch_add_unseen(catch, *why ? why : strerror(-result));
+    return EXIT_DONE;
+}
+
+/* ---- stacks of ours ---- */
 
 static int ask_one(struct catch *catch, const char *command, const char *name)
 {
@@ -59,23 +105,27 @@ static int ask_one(struct catch *catch, const char *command, const char *name)
     for (uint32_t i = from; i < catch->list.cnt; i++)
         snprintf(catch->list.all[i].stack, sizeof catch->list.all[i].stack, "%s", name);
     if (result == 0) {
-        snprintf(catch->names[catch->stack_cnt++], CONTROL_NAME_LEN, "%s", name);
+        catch_add_name(catch, name);
         return EXIT_DONE;
     }
-    complain_shown(command, "", why, "");
-    return EXIT_NO_STACK;
+    if (command)
+        complain_shown(command, "", why, "");
+    else
+        catch_add_unseen(catch, why);
+    return EXIT_USAGE;
 }
 
-static int ask_all(struct catch *catch, const char *command)
+static int ask_all(struct catch *catch, const char *command, const struct look *look)
 {
     char names[STACK_MAX][CONTROL_NAME_LEN], why[CONTROL_WHY_LEN];
-    int status = EXIT_DONE, cnt = control_find(names, STACK_MAX, why);
-    if (cnt == 0)
-        return complain_no_stack(command, why);
+    int status = ask_kernel(catch, command, look);
+    int cnt = control_find(names, STACK_MAX, why);
     /* One that does not answer is no reason to hide the others. */
     for (int i = 0; i < cnt; i++)
-        status = ask_one(catch, command, names[i]) == EXIT_DONE ? status : EXIT_NO_STACK;
-    return catch->stack_cnt ? EXIT_DONE : status;
+        if (ask_one(catch, NULL, names[i]) == EXIT_DONE)
+            status = EXIT_DONE;
+    catch_add_unseen(catch, why);
+    return status;
 }
 
 /* ---- recorded facts ---- */
@@ -97,111 +147,66 @@ static int read_file(struct catch *catch, const char *command, const char *path)
         complain(command, "%s holds no facts as \"lastack ss --all --json\" writes them: %s", path,
                  why);
     text_free(&all);
-    return result < 0 ? EXIT_NOT_DONE : EXIT_DONE;
+    return result < 0 ? EXIT_USAGE : EXIT_DONE;
 }
 
-/* The names of the stacks in recorded facts. */
-static void collect_names(struct catch *catch)
-{
-    for (uint32_t i = 0; i < catch->list.cnt; i++) {
-        const char *name = catch->list.all[i].stack;
-        int at = 0;
-        while (at < catch->stack_cnt && strcmp(catch->names[at], name) != 0)
-            at++;
-        if (at == catch->stack_cnt && at < STACK_MAX)
-            snprintf(catch->names[catch->stack_cnt++], CONTROL_NAME_LEN, "%s", name);
-    }
-}
-
-int catch_fill(struct catch *catch, const char *command, const char *name, const char *file)
+int catch_look(struct catch *catch, const char *command, const struct look *look)
 {
     int status;
     memset(catch, 0, sizeof *catch);
     facts_list_init(&catch->list);
-    if (file) {
-        status = read_file(catch, command, file);
-        collect_names(catch);
-    } else {
-        status = name ? ask_one(catch, command, name) : ask_all(catch, command);
-    }
+    text_init(&catch->unseen);
+    progress_start(command);
+    if (look->file)
+        status = read_file(catch, command, look->file);
+    else if (look->stack && is_kernel(look->stack))
+        status = ask_kernel(catch, command, look);
+    else
+        status = look->stack ? ask_one(catch, command, look->stack)
+                             : ask_all(catch, command, look);
+    progress_stop();
+    for (uint32_t i = 0; i < catch->list.cnt; i++)
+        if (i == 0 || strcmp(catch->list.all[i].stack, catch->list.all[i - 1].stack) != 0)
+            catch_add_name(catch, catch->list.all[i].stack);
     if (catch->list.failed) {
         complain(command, "no memory for all facts");
-        status = EXIT_NOT_DONE;
+        status = EXIT_USAGE;
     }
+    facts_list_relate(&catch->list);
     return status;
+}
+
+int catch_fill(struct catch *catch, const char *command, const char *name, const char *file)
+{
+    struct look look = {.stack = name, .file = file};
+    return catch_look(catch, command, &look);
 }
 
 void catch_free(struct catch *catch)
 {
     facts_list_free(&catch->list);
+    text_free(&catch->unseen);
 }
 
-/* ---- ids ---- */
-
-void catch_add_id(const struct catch *catch, struct text *out, const struct facts *facts)
+void catch_put_unseen(const struct catch *catch, const struct screen *screen)
 {
-    if (facts->id == 0) {
-        text_add(out, "-");
+    struct text shown;
+    if (!catch->unseen.len)
         return;
+    text_init(&shown);
+    text_add(&shown, "Not seen: ");
+    for (const char *line = text_string(&catch->unseen); *line;) {
+        size_t len = strcspn(line, "\n");
+        struct text raw;
+        text_init(&raw);
+        text_add_len(&raw, line, len);
+        text_add_shown(&shown, text_string(&raw));
+        text_free(&raw);
+        line += len + (line[len] == '\n');
+        text_add(&shown, *line ? "; " : "");
     }
-    if (catch->stack_cnt > 1) {
-        text_add_shown(out, facts->stack);
-        text_add(out, "/");
-    }
-    text_printf(out, "%llu", (unsigned long long)facts->id);
-}
-
-bool target_parse(const char *target, char name[CONTROL_NAME_LEN], uint64_t *id)
-{
-    const char *slash = strchr(target, '/'), *digits = slash ? slash + 1 : target;
-    size_t name_len = slash ? (size_t)(slash - target) : 0;
-    if (*digits < '0' || *digits > '9' || name_len >= CONTROL_NAME_LEN || (slash && !name_len))
-        return false;
-    char *end;
-    errno = 0;
-    *id = strtoull(digits, &end, 10);
-    memcpy(name, target, name_len);
-    name[name_len] = 0;
-    return *end == 0 && errno == 0 && *id != 0;
-}
-
-static void complain_ambiguous(const struct catch *catch, const char *command, uint64_t id)
-{
-    struct text which;
-    text_init(&which);
-    for (uint32_t i = 0; i < catch->list.cnt; i++) {
-        if (catch->list.all[i].id != id)
-            continue;
-        text_add(&which, which.len ? " or " : "");
-        catch_add_id(catch, &which, &catch->list.all[i]);
-    }
-    complain(command, "several stacks have a connection %llu: say %s", (unsigned long long)id,
-             text_string(&which));
-    text_free(&which);
-}
-
-const struct facts *catch_find(const struct catch *catch, const char *command, const char *target)
-{
-    char name[CONTROL_NAME_LEN];
-    const struct facts *found = NULL;
-    uint64_t id;
-    if (!target_parse(target, name, &id)) {
-        complain_shown(command, "\"", target,
-                       "\" is no id of a connection (7, or web/7); lastack ss --all shows them");
-        return NULL;
-    }
-    for (uint32_t i = 0; i < catch->list.cnt; i++) {
-        const struct facts *f = &catch->list.all[i];
-        if (f->id != id || (*name && strcmp(f->stack, name) != 0))
-            continue;
-        if (found) {
-            complain_ambiguous(catch, command, id);
-            return NULL;
-        }
-        found = f;
-    }
-    if (!found)
-        complain_shown(command, "there is no connection ", target,
-                       " (any more); lastack ss --all shows those that are there");
-    return found;
+    screen_begin(screen, STYLE_DIM);
+    screen_paragraph(screen, "", text_string(&shown));
+    screen_end(screen, STYLE_DIM);
+    text_free(&shown);
 }

@@ -27,17 +27,28 @@ void screen_init(struct screen *screen, FILE *file)
     }
 }
 
-void screen_put(const struct screen *screen, enum style style, const char *text)
+void screen_begin(const struct screen *screen, enum style style)
 {
     static const char *const codes[] = {
         [STYLE_PLAIN] = "",        [STYLE_BOLD] = "\033[1m",    [STYLE_DIM] = "\033[2m",
         [STYLE_RED] = "\033[31m",  [STYLE_YELLOW] = "\033[33m", [STYLE_GREEN] = "\033[32m",
         [STYLE_CYAN] = "\033[36m",
     };
+    if (screen->colour)
+        fputs(codes[style], screen->file);
+}
+
+void screen_end(const struct screen *screen, enum style style)
+{
     if (screen->colour && style != STYLE_PLAIN)
-        fprintf(screen->file, "%s%s\033[0m", codes[style], text);
-    else
-        fputs(text, screen->file);
+        fputs("\033[0m", screen->file);
+}
+
+void screen_put(const struct screen *screen, enum style style, const char *text)
+{
+    screen_begin(screen, style);
+    fputs(text, screen->file);
+    screen_end(screen, style);
 }
 
 /* Columns of a text whose controls are escaped already: UTF-8 sequences count as one. */

@@ -23,6 +23,9 @@ void screen_init(struct screen *screen, FILE *file);
 enum style { STYLE_PLAIN, STYLE_BOLD, STYLE_DIM, STYLE_RED, STYLE_YELLOW, STYLE_GREEN, STYLE_CYAN };
 /* `text` in a style, without newline. */
 void screen_put(const struct screen *screen, enum style style, const char *text);
+/* The same around what is written in between. */
+void screen_begin(const struct screen *screen, enum style style);
+void screen_end(const struct screen *screen, enum style style);
 /* A paragraph: `first` before its first line, as many blanks before the others. */
 void screen_paragraph(const struct screen *screen, const char *first, const char *text);
 /* Every line of `lines` as a paragraph. */

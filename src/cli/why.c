@@ -14,28 +14,28 @@
 #include "doctor/story.h"
 #include "doctor/words.h"
 
-enum { KEY_STACK = 256, KEY_JSON, KEY_FACTS, KEY_CHECK };
+enum { KEY_JSON = 256, KEY_CHECK };
 
 struct why_options {
+    struct look look;
+    struct filter filter;
     bool all, json, check;
-    const char *stack, *file, *target;
+    const char *target;
 };
 
 static error_t take_option(int key, char *arg, struct argp_state *state)
 {
     struct why_options *o = state->input;
     switch (key) {
+    case ARGP_KEY_INIT:
+        state->child_inputs[0] = &o->filter;
+        state->child_inputs[1] = &o->look;
+        return 0;
     case 'a':
         o->all = true;
         return 0;
-    case KEY_STACK:
-        o->stack = arg;
-        return 0;
     case KEY_JSON:
         o->json = true;
-        return 0;
-    case KEY_FACTS:
-        o->file = arg;
         return 0;
     case KEY_CHECK:
         o->check = true;
@@ -52,11 +52,8 @@ static error_t take_option(int key, char *arg, struct argp_state *state)
 
 static const struct argp_option options[] = {
     {"all", 'a', NULL, 0, "Notes too, and what looks odd but is healthy", 0},
-    {"check", KEY_CHECK, NULL, 0, "Exit with 1 if something needs attention (for scripts)", 0},
-    {"stack", KEY_STACK, "NAME", 0, "Only this stack; without it all that run", 0},
+    {"check", KEY_CHECK, NULL, 0, "Accepted: the exit status always says it", 0},
     {"json", KEY_JSON, NULL, 0, "Findings (with ID: also facts and story) as JSON", 0},
-    {"facts", KEY_FACTS, "FILE", 0,
-     "Judge recorded facts (from lastack ss --all --json) instead of a running stack", 0},
     {0},
 };
 
@@ -75,10 +72,10 @@ static const char doc[] =
     "  lastack why 7                    the story of connection 7\n"
     "  lastack why web/7                the same, if several stacks run\n"
     "  lastack why --all                also what ends by itself or is meant so\n"
-    "  lastack why --check || alarm     in a script\n"
+    "  lastack why || alarm             in a script: 1 if something needs attention\n"
     "\n"
-    "Exit status: 0 done (whatever was found), 1 not done, or --check found something, 2 wrong "
-    "usage, 3 no stack is running.";
+    "Exit status: 0 nothing needs attention, 1 something does, 2 wrong usage, or it could not be "
+    "looked.";
 
 /* ---- pieces ---- */
 
@@ -248,6 +245,7 @@ static bool tell_all(const struct why_options *o, const struct catch *catch,
     }
     finding_groups_free(&groups);
     put_summary(&screen, catch, findings, o->all);
+    catch_put_unseen(catch, &screen);
     return true;
 }
 
@@ -296,15 +294,43 @@ static bool tell_one(const struct catch *catch, const struct facts *f,
     screen_put(&screen, STYLE_BOLD, "Why\n");
     if (findings->cnt == 0) {
         fputs("  Nothing is wrong with it.\n", stdout);
+        catch_put_unseen(catch, &screen);
         return true;
     }
     put_findings(&screen, findings->all, findings->cnt);
     put_evidence(&screen, &findings->all[0]);
     put_end_now(&screen, catch, &findings->all[0]);
+    catch_put_unseen(catch, &screen);
     return true;
 }
 
 /* ---- the command ---- */
+
+/* Drop records that the filter does not let through: all findings of one, or none. */
+static void findings_filter(struct findings *findings, const struct filter *filter)
+{
+    uint32_t kept = 0;
+    for (uint32_t i = 0, n; i < findings->cnt; i += n) {
+        const struct finding *first = &findings->all[i];
+        bool wanted = false;
+        for (n = 0; i + n < findings->cnt && first[n].about == first->about; n++)
+            wanted = wanted || filter_wants_finding(filter, &first[n]);
+        wanted = wanted && filter_wants(filter, first->about);
+        for (uint32_t k = 0; k < n; k++) {
+            struct finding moved = findings->all[kept];
+            if (!wanted)
+                continue;
+            findings->all[kept++] = findings->all[i + k];
+            findings->all[i + k] = moved;
+        }
+    }
+    for (uint32_t i = kept; i < findings->cnt; i++) {
+        text_free(&findings->all[i].sentence);
+        text_free(&findings->all[i].evidence);
+        text_free(&findings->all[i].remedy);
+    }
+    findings->cnt = kept;
+}
 
 static bool is_alarming(const struct findings *findings)
 {
@@ -319,35 +345,40 @@ static int tell(const struct why_options *o, const struct catch *catch, const ch
     const struct facts *one = o->target ? catch_find(catch, command, o->target) : NULL;
     struct findings findings;
     if (o->target && !one)
-        return EXIT_NOT_DONE;
+        return EXIT_USAGE;
     findings_init(&findings);
     if (one)
         diagnose_one(&findings, &catch->list, one, &rules_defaults);
     else
         diagnose(&findings, &catch->list, &rules_defaults);
     bool good = !findings.failed;
+    findings_filter(&findings, &o->filter);
     if (good && o->json)
-        good = why_print_json(stdout, one, &findings);
+        good = why_print_json(stdout, &catch->list, one, &findings);
     else if (good)
         good = one ? tell_one(catch, one, &findings) : tell_all(o, catch, &findings);
     if (!good)
         complain(command, "no memory for the findings");
-    int status = good && !(o->check && is_alarming(&findings)) ? EXIT_DONE : EXIT_NOT_DONE;
+    int status = !good ? EXIT_USAGE : is_alarming(&findings) ? EXIT_NOT_DONE : EXIT_DONE;
     findings_free(&findings);
     return status;
 }
 
 int why_main(int argc, char **argv)
 {
-    static const struct argp argp = {options, take_option, "[ID]", doc, NULL, NULL, NULL};
+    static const struct argp_child children[] = {{&filter_argp, 0, "Which:", 1},
+                                                 {&look_argp, 0, "Where to look:", 2},
+                                                 {0}};
+    static const struct argp argp = {options, take_option, "[ID]", doc, children, NULL, NULL};
     struct why_options o = {0};
     struct catch catch;
     cli_parse(&argp, argc, argv, &o);
-    int status = catch_fill(&catch, argv[0], o.stack, o.file);
-    if (status == EXIT_DONE) {
-        facts_list_relate(&catch.list);
+    filter_narrow(&o.filter, &o.look);
+    if (o.target)
+        target_narrow(o.target, &o.look);
+    int status = catch_look(&catch, argv[0], &o.look);
+    if (status == EXIT_DONE)
         status = tell(&o, &catch, argv[0]);
-    }
     catch_free(&catch);
     return status;
 }

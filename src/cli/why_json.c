@@ -45,12 +45,13 @@ static void add_finding(struct text *out, const struct finding *finding)
         text_printf(out, ",\"end\":\"%s\"}", control_how_name(finding->end_how));
 }
 
-static void add_story(struct text *out, const struct facts *facts)
+static void add_story(struct text *out, const struct facts_list *list,
+                      const struct facts *facts)
 {
     struct story story;
     story_tell(&story, facts);
     text_add(out, "\"facts\":");
-    facts_encode_one(out, facts);
+    facts_encode_in(out, list, facts);
     text_add(out, ",\n\"story\":[");
     for (unsigned i = 0; i < story.event_cnt; i++) {
         text_printf(out, "%s{\"age_us\":%llu,\"text\":", i ? "," : "",
@@ -64,13 +65,14 @@ static void add_story(struct text *out, const struct facts *facts)
     story_free(&story);
 }
 
-bool why_print_json(FILE *file, const struct facts *one, const struct findings *findings)
+bool why_print_json(FILE *file, const struct facts_list *list, const struct facts *one,
+                    const struct findings *findings)
 {
     struct text out;
     text_init(&out);
     text_add(&out, "{");
     if (one)
-        add_story(&out, one);
+        add_story(&out, list, one);
     text_add(&out, "\"findings\":[");
     for (uint32_t i = 0; i < findings->cnt; i++) {
         text_add(&out, i ? ",\n" : "");

@@ -8,6 +8,7 @@
 #include "doctor/rules.h"
 
 /* {"findings":[...]}; with `one` also its "facts" and "story". False: out of memory. */
-bool why_print_json(FILE *out, const struct facts *one, const struct findings *findings);
+bool why_print_json(FILE *out, const struct facts_list *list, const struct facts *one,
+                    const struct findings *findings);
 
 #endif
