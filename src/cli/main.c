@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "cli/cli.h"
+#include "cli/explain.h"
 #include "run/run.h"
 
 static const struct command {
@@ -15,6 +16,7 @@ static const struct command {
     {"ss", ss_main, "list connections: state, queues, age, who holds them"},
     {"why", why_main, "say why connections do not end, and what to change"},
     {"end", end_main, "end a connection now, in the politest way that ends it"},
+    {"explain", explain_main, "explain a code of a finding: cause, example, repair"},
 };
 
 #define COMMAND_CNT (sizeof commands / sizeof commands[0])
@@ -25,7 +27,7 @@ static void print_help(FILE *out)
           "A TCP/IP stack in user space in which every connection's end is accounted for.\n\n",
           out);
     for (size_t i = 0; i < COMMAND_CNT; i++)
-        fprintf(out, "  %-6s %s\n", commands[i].name, commands[i].help);
+        fprintf(out, "  %-8s %s\n", commands[i].name, commands[i].help);
     fputs("\n"
           "Examples:\n"
           "  lastack run -- ./server         a server on lastack's TCP\n"
