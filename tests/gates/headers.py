@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Every header compiles alone, twice in a row, with gcc and with clang; lastack.h also as
-strict C11 and as C++."""
+strict C11 and as C++. Those of BPF programs (src/kernel/bpf) with BPF's compiler alone."""
 import os
 import shutil
 import subprocess
@@ -10,6 +10,9 @@ from gate import ROOT, Gate, Scratch, bites, tree_files
 C17 = ["-x", "c", "-std=gnu17", "-D_GNU_SOURCE="]
 # A header that is nothing but inline functions need not use them all.
 STRICT = ["-Wall", "-Wextra", "-Werror", "-Wno-unused-function"]
+
+
+BPF = "src/kernel/bpf/"
 
 
 def faults_of(compiler, header, language, root=ROOT):
@@ -29,7 +32,7 @@ def faults_of(compiler, header, language, root=ROOT):
 def main():
     gate = Gate()
     headers = [p for p in tree_files() if p.endswith(".h")
-               and p.startswith(("include/", "src/", "tests/"))]
+               and p.startswith(("include/", "src/", "tests/")) and not p.startswith(BPF)]
     for compiler in ("gcc", "clang"):
         if not shutil.which(compiler):
             gate.skip(f"{compiler}: every header alone", f"{compiler} is not installed")
@@ -40,6 +43,10 @@ def main():
             compiler, "include/lastack.h", ["-x", "c", "-std=c11", "-D_DEFAULT_SOURCE",
                                             "-Wpedantic"]))
     cxx = next((c for c in ("clang", "g++") if shutil.which(c)), None)
+    if shutil.which("clang"):
+        faults = [f for h in tree_files() if h.startswith(BPF) and h.endswith(".h")
+                  for f in faults_of("clang", h, ["-target", "bpf", *C17])]
+        gate.verdict("BPF: every header alone", faults)
     if cxx:
         gate.verdict("lastack.h as C++", faults_of(cxx, "include/lastack.h",
                                                    ["-x", "c++", "-std=c++17"]))
