@@ -58,6 +58,17 @@ static void control_refuse(struct supervisor *s)
     s->spare = open("/dev/null", O_RDONLY | O_CLOEXEC);
 }
 
+/* Those who connect and say nothing must not shut out the doctor: who has been silent longest is
+ * hung up. Only that: its event, which drops it, may be in the batch that is being worked on. */
+static void client_hang_up(struct supervisor *s)
+{
+    struct list *node = list_pop_front(&s->clients);
+    struct control_client *client =
+        (struct control_client *)((char *)node - offsetof(struct control_client, all));
+    shutdown(client->session.fd, SHUT_RDWR);
+    list_push_back(&s->clients, node);
+}
+
 void control_accept(struct supervisor *s)
 {
     int fd = accept4(s->control, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
@@ -65,7 +76,9 @@ void control_accept(struct supervisor *s)
         control_refuse(s);
         return;
     }
-    struct control_client *client = fd >= 0 && s->client_cnt < CLIENT_MAX
+    if (fd >= 0 && s->client_cnt >= CLIENT_MAX)
+        client_hang_up(s);
+    struct control_client *client = fd >= 0 && s->client_cnt < 2 * CLIENT_MAX
                                         ? calloc(1, sizeof *client) : NULL;
     struct epoll_event event = {.events = EPOLLIN, .data.ptr = client};
 
@@ -129,6 +142,8 @@ void control_event(struct supervisor *s, struct control_client *client, uint32_t
     bool writing = session->out.len > 0;
     int result = 1;
 
+    list_remove(&client->all); /* the front is who has been silent longest */
+    list_push_back(&s->clients, &client->all);
     if (!writing && (events & (EPOLLIN | EPOLLHUP | EPOLLERR))) {
         result = control_session_read(session);
         if (result == 1)

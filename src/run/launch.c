@@ -133,10 +133,13 @@ static int launch_try(struct supervisor *s, pid_t child)
     }
     if (fd == -EBADF)
         return 0; /* it has no standard error: looking was allowed */
+    bool limit = fd == -EMFILE || fd == -ENFILE;
     fprintf(stderr,
             "lastack run: system calls cannot be intercepted here (pidfd_getfd, which goes with "
-            "seccomp notification: %s); in a container, add the capability SYS_PTRACE\n",
-            strerror(-fd));
+            "seccomp notification: %s); %s\n",
+            strerror(-fd),
+            limit ? "allow more open files (ulimit -n 1024)"
+                  : "in a container, add the capability SYS_PTRACE");
     return RUN_FAILED;
 }
 

@@ -471,6 +471,26 @@ print(s.recv(99).decode())
     equal((status, out), (0, "errno 24\nstill here\n"), f"the program ({err})")
 
 
+def silent_clients(ground):
+    """Who connects to the control socket and says nothing shuts nobody out."""
+    ground.start([PYTHON, "-c", "import time; print('up', flush=True); time.sleep(600)"],
+                 ["--name", "beset"])
+    path = ground.path("stacks/beset.sock")
+    wait_for("the control socket", lambda: os.path.exists(path))
+    clients = []
+    for _ in range(100):
+        client = socket.socket(socket.AF_UNIX)
+        client.settimeout(20)
+        client.connect(path)
+        clients.append(client)
+        if len(clients) % 20 == 0:
+            ground.sockets("-a")
+    ended = sum(1 for client in clients[:40] if client.recv(1) == b"")
+    equal(ended, 40, "the oldest are hung up")
+    for client in clients:
+        client.close()
+
+
 PIPES = """
 i=0
 while [ $i -lt 300 ]; do true | cat; i=$((i + 1)); done
@@ -578,5 +598,5 @@ if __name__ == "__main__":
           inside_itself, exit_status_is_passed_on, signals_are_handed_on, daemons_are_waited_for,
           supervisor_that_dies, holder_that_is_killed, descriptor_in_flight,
           two_thousand_connections, four_processes_accept, many_at_once, no_descriptor_left,
-          shell_that_forks, signal_storm, child_ends_while_accept_waits, orphans_finish],
+          silent_clients, shell_that_forks, signal_storm, child_ends_while_accept_waits, orphans_finish],
          sys.argv[2:], LASTACK)
