@@ -15,10 +15,17 @@
 
 #define LINES_FRAME_MAX 32
 
+/* What tells the memory of one program from another's: a fork keeps it, an exec changes it. */
+struct lines_layout {
+    uint64_t start_code, start_stack, exe_inode;
+};
+
 /* x86-64 registers in the numbering of DWARF: rax rdx rcx rbx rsi rdi rbp rsp r8-r15 rip. Those that
  * are not in `known` (bit n: register n) are unknown. */
 struct lines_snapshot {
     uint32_t pid;
+    uint32_t like_pid; /* one of the same layout, in case `pid` is gone (its parent); 0: none */
+    struct lines_layout layout; /* of `pid` when the snapshot was taken; all 0: unknown */
     uint64_t reg[17];
     uint32_t known;
     const uint8_t *stack; /* bytes from rsp upwards */
@@ -30,6 +37,7 @@ struct lines_frame {
     char function[64], file[128], module[64]; /* raw bytes; "": unknown */
     uint32_t line;
     bool inlined;
+    bool program; /* in the program's own file, not in a library */
 };
 
 /* Remembers what it has read of each process and file. */
