@@ -13,7 +13,7 @@
 
 #include "lines/file_dw.h"
 #include "lines/name.h"
-#include "lines/process.h"
+#include "lines/space.h"
 
 /* ---- debug information in files of their own ---- */
 
@@ -26,7 +26,7 @@ static int open_debug(const struct file *file, const char *path)
         close(fd);
         fd = -1;
     }
-    return fd >= 0 ? fd : process_open_path(file->pid, path);
+    return fd >= 0 ? fd : space_open_path(file->pid, path);
 }
 
 static int open_by_build_id(const struct file *file, Dwfl_Module *module)

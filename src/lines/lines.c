@@ -10,10 +10,10 @@
 #include "lines/file.h"
 #include "lines/name.h"
 #include "lines/perf_map.h"
-#include "lines/process.h"
+#include "lines/space.h"
 #include "lines/thread.h"
 
-#define PROCESS_MAX 256
+#define SPACE_MAX 256
 #define FILE_MAX    192
 #define FRESH_MS    2000 /* how old mappings may be before they are read again */
 #define PERF_MS     5000
@@ -24,8 +24,8 @@ struct known_file {
 };
 
 struct lines {
-    struct process processes[PROCESS_MAX];
-    uint32_t process_cnt;
+    struct space spaces[SPACE_MAX];
+    uint32_t space_cnt;
     struct known_file files[FILE_MAX];
     uint32_t file_cnt;
     uint64_t tick;
@@ -38,11 +38,11 @@ struct lines *lines_open(void)
 
 static void forget_all(struct lines *lines)
 {
-    for (uint32_t i = 0; i < lines->process_cnt; i++)
-        process_clear(&lines->processes[i]);
+    for (uint32_t i = 0; i < lines->space_cnt; i++)
+        space_clear(&lines->spaces[i]);
     for (uint32_t i = 0; i < lines->file_cnt; i++)
         file_close(lines->files[i].file);
-    lines->process_cnt = lines->file_cnt = 0;
+    lines->space_cnt = lines->file_cnt = 0;
 }
 
 void lines_close(struct lines *lines)
@@ -54,22 +54,22 @@ void lines_close(struct lines *lines)
 
 /* ---- processes ---- */
 
-static struct process *find_pid(struct lines *lines, uint32_t pid)
+static struct space *find_pid(struct lines *lines, uint32_t pid)
 {
-    for (uint32_t i = 0; i < lines->process_cnt; i++)
-        if (lines->processes[i].pid == pid)
-            return &lines->processes[i];
+    for (uint32_t i = 0; i < lines->space_cnt; i++)
+        if (lines->spaces[i].pid == pid)
+            return &lines->spaces[i];
     return NULL;
 }
 
 void lines_forget(struct lines *lines, uint32_t pid)
 {
-    struct process *process = lines ? find_pid(lines, pid) : NULL;
-    if (!process)
+    struct space *space = lines ? find_pid(lines, pid) : NULL;
+    if (!space)
         return;
-    process_clear(process);
-    *process = lines->processes[--lines->process_cnt];
-    memset(&lines->processes[lines->process_cnt], 0, sizeof *process);
+    space_clear(space);
+    *space = lines->spaces[--lines->space_cnt];
+    memset(&lines->spaces[lines->space_cnt], 0, sizeof *space);
 }
 
 static bool layout_known(const struct lines_layout *layout)
@@ -84,83 +84,83 @@ static bool layout_equal(const struct lines_layout *a, const struct lines_layout
 }
 
 /* A place for one more; the one that was not used for longest makes way. */
-static struct process *new_process(struct lines *lines)
+static struct space *new_space(struct lines *lines)
 {
-    if (lines->process_cnt < PROCESS_MAX)
-        return &lines->processes[lines->process_cnt++];
-    struct process *oldest = &lines->processes[0];
-    for (uint32_t i = 1; i < PROCESS_MAX; i++)
-        if (lines->processes[i].used < oldest->used)
-            oldest = &lines->processes[i];
-    process_clear(oldest);
+    if (lines->space_cnt < SPACE_MAX)
+        return &lines->spaces[lines->space_cnt++];
+    struct space *oldest = &lines->spaces[0];
+    for (uint32_t i = 1; i < SPACE_MAX; i++)
+        if (lines->spaces[i].used < oldest->used)
+            oldest = &lines->spaces[i];
+    space_clear(oldest);
     return oldest;
 }
 
 /* A live process with its mappings, read again when they are old. */
-static struct process *get_live(struct lines *lines, uint32_t pid, bool again)
+static struct space *get_live(struct lines *lines, uint32_t pid, bool again)
 {
     uint64_t start_ticks;
     struct lines_layout layout;
-    struct process fresh, *process = find_pid(lines, pid);
-    if (pid == 0 || !process_identify(pid, &start_ticks, &layout))
+    struct space fresh, *space = find_pid(lines, pid);
+    if (pid == 0 || !space_identify(pid, &start_ticks, &layout))
         return NULL;
-    bool same = process && process->start_ticks == start_ticks &&
-                layout_equal(&process->layout, &layout);
-    if (same && !again && process_clock_ms() - process->read_ms < FRESH_MS)
-        return process;
-    if (!process_read(&fresh, pid))
-        return same ? process : NULL;
-    if (process) {
+    bool same = space && space->start_ticks == start_ticks &&
+                layout_equal(&space->layout, &layout);
+    if (same && !again && space_clock_ms() - space->read_ms < FRESH_MS)
+        return space;
+    if (!space_read(&fresh, pid))
+        return same ? space : NULL;
+    if (space) {
         if (same) { /* names of JIT code are read again by a clock of their own */
-            fresh.perf = process->perf;
-            fresh.perf_looked_ms = process->perf_looked_ms;
-            process->perf = NULL;
+            fresh.perf = space->perf;
+            fresh.perf_looked_ms = space->perf_looked_ms;
+            space->perf = NULL;
         }
-        process_clear(process);
+        space_clear(space);
     } else {
-        process = new_process(lines);
+        space = new_space(lines);
     }
-    *process = fresh;
-    return process;
+    *space = fresh;
+    return space;
 }
 
 /* One that is gone: what is remembered of it, or of a process with the same memory. */
-static struct process *get_gone(struct lines *lines, uint32_t pid,
+static struct space *get_gone(struct lines *lines, uint32_t pid,
                                 const struct lines_layout *layout)
 {
-    for (uint32_t i = 0; i < lines->process_cnt; i++) {
-        struct process *process = &lines->processes[i];
-        if (layout_known(layout) ? layout_equal(&process->layout, layout) : process->pid == pid)
-            return process;
+    for (uint32_t i = 0; i < lines->space_cnt; i++) {
+        struct space *space = &lines->spaces[i];
+        if (layout_known(layout) ? layout_equal(&space->layout, layout) : space->pid == pid)
+            return space;
     }
     return NULL;
 }
 
 /* The process whose memory the snapshot was taken from, or one like it. */
-static struct process *get_process(struct lines *lines, const struct lines_snapshot *snapshot,
+static struct space *get_space(struct lines *lines, const struct lines_snapshot *snapshot,
                                    bool again)
 {
     const struct lines_layout *layout = &snapshot->layout;
     const uint32_t pids[] = {snapshot->pid, snapshot->like_pid};
-    struct process *process = NULL;
-    for (int i = 0; i < 2 && !process; i++) {
-        process = get_live(lines, pids[i], again);
+    struct space *space = NULL;
+    for (int i = 0; i < 2 && !space; i++) {
+        space = get_live(lines, pids[i], again);
         /* Another layout: it called exec meanwhile, or the number is another process's now. */
-        bool other = process && layout_known(layout) && layout_known(&process->layout) &&
-                     !layout_equal(&process->layout, layout);
+        bool other = space && layout_known(layout) && layout_known(&space->layout) &&
+                     !layout_equal(&space->layout, layout);
         if (other || (i == 1 && !layout_known(layout)))
-            process = NULL;
+            space = NULL;
     }
-    if (!process)
-        process = get_gone(lines, snapshot->pid, layout);
-    if (process)
-        process->used = ++lines->tick;
-    return process;
+    if (!space)
+        space = get_gone(lines, snapshot->pid, layout);
+    if (space)
+        space->used = ++lines->tick;
+    return space;
 }
 
 /* ---- files ---- */
 
-static struct file *get_file(struct lines *lines, const struct process *process,
+static struct file *get_file(struct lines *lines, const struct space *space,
                              struct mapping *mapping)
 {
     if (mapping->looked || mapping->inode == 0)
@@ -171,10 +171,10 @@ static struct file *get_file(struct lines *lines, const struct process *process,
             return mapping->file = lines->files[i].file;
     if (lines->file_cnt == FILE_MAX)
         return NULL; /* lines_unwind makes room before it begins */
-    int fd = process_open_mapping(process, mapping);
+    int fd = space_open_mapping(space, mapping);
     if (fd < 0)
         return NULL;
-    mapping->file = file_open(fd, process->pid, mapping->path);
+    mapping->file = file_open(fd, space->pid, mapping->path);
     lines->files[lines->file_cnt++] =
         (struct known_file){mapping->device, mapping->inode, mapping->file};
     return mapping->file;
@@ -182,18 +182,18 @@ static struct file *get_file(struct lines *lines, const struct process *process,
 
 /* ---- names ---- */
 
-static const struct perf_map *get_perf(struct process *process)
+static const struct perf_map *get_perf(struct space *space)
 {
-    uint64_t now = process_clock_ms();
-    if (!process->perf_looked_ms || now - process->perf_looked_ms > PERF_MS) {
-        struct perf_map *fresh = perf_map_read(process->pid);
+    uint64_t now = space_clock_ms();
+    if (!space->perf_looked_ms || now - space->perf_looked_ms > PERF_MS) {
+        struct perf_map *fresh = perf_map_read(space->pid);
         if (fresh) {
-            perf_map_free(process->perf);
-            process->perf = fresh;
+            perf_map_free(space->perf);
+            space->perf = fresh;
         }
-        process->perf_looked_ms = now ? now : 1;
+        space->perf_looked_ms = now ? now : 1;
     }
-    return process->perf;
+    return space->perf;
 }
 
 static void put_module(struct lines_frame *frame, const struct mapping *mapping)
@@ -206,11 +206,11 @@ static void put_module(struct lines_frame *frame, const struct mapping *mapping)
 }
 
 /* Names of the code at `address` (of a call: the byte before its return address `pc`). */
-static unsigned name_address(struct lines *lines, struct process *process, struct mapping *mapping,
+static unsigned name_address(struct lines *lines, struct space *space, struct mapping *mapping,
                              uint64_t pc, uint64_t address, struct lines_frame *frames,
                              unsigned max)
 {
-    struct file *file = get_file(lines, process, mapping);
+    struct file *file = get_file(lines, space, mapping);
     uint64_t inside;
     unsigned cnt = 0;
     if (file && file_address(file, address - mapping->start + mapping->offset, &inside))
@@ -219,7 +219,7 @@ static unsigned name_address(struct lines *lines, struct process *process, struc
         memset(frames, 0, sizeof *frames);
         cnt = 1;
     }
-    const struct perf_map *perf = file || mapping->path[0] == '[' ? NULL : get_perf(process);
+    const struct perf_map *perf = file || mapping->path[0] == '[' ? NULL : get_perf(space);
     for (unsigned i = 0; i < cnt; i++) {
         frames[i].address = pc;
         put_module(&frames[i], mapping);
@@ -232,13 +232,13 @@ static unsigned name_address(struct lines *lines, struct process *process, struc
 /* ---- the walk ---- */
 
 /* Code without rules (JIT, assembler) usually keeps the chain of frame pointers. */
-static bool follow_frame_pointer(const struct process *process, struct registers *registers,
+static bool follow_frame_pointer(const struct space *space, struct registers *registers,
                                  const struct memory *memory)
 {
     uint64_t frame = registers->value[REG_RBP], next, pc;
     if (!(registers->known & 1u << REG_RBP) || frame < registers->value[REG_RSP] ||
         !memory_word(memory, frame, &next) || !memory_word(memory, frame + 8, &pc) ||
-        !process_find(process, pc))
+        !space_find(space, pc))
         return false;
     registers->known = 1u << REG_RBP | 1u << REG_RSP | 1u << REG_RIP;
     registers->value[REG_RBP] = next;
@@ -247,26 +247,26 @@ static bool follow_frame_pointer(const struct process *process, struct registers
     return true;
 }
 
-static enum step step_out(struct lines *lines, struct process *process, struct mapping *mapping,
+static enum step step_out(struct lines *lines, struct space *space, struct mapping *mapping,
                           uint64_t address, struct registers *registers,
                           const struct memory *memory)
 {
-    struct file *file = get_file(lines, process, mapping);
+    struct file *file = get_file(lines, space, mapping);
     uint64_t inside, start = 0;
     enum step step = STEP_NO_RULE;
     if (file && file_address(file, address - mapping->start + mapping->offset, &inside)) {
         step = file_step(file, inside, registers, memory);
         if (step == STEP_NO_RULE && file_function(file, inside, &start))
             start += address - inside;
-        if (step == STEP_NO_RULE && thread_guess_frame(process, start, registers, memory))
+        if (step == STEP_NO_RULE && thread_guess_frame(space, start, registers, memory))
             step = file_step(file, inside, registers, memory);
     }
-    if (step == STEP_NO_RULE && follow_frame_pointer(process, registers, memory))
+    if (step == STEP_NO_RULE && follow_frame_pointer(space, registers, memory))
         step = STEP_DONE;
     return step;
 }
 
-static unsigned walk(struct lines *lines, struct process *process, struct registers *registers,
+static unsigned walk(struct lines *lines, struct space *space, struct registers *registers,
                      const struct memory *memory, struct lines_frame frames[LINES_FRAME_MAX])
 {
     unsigned cnt = 0;
@@ -274,12 +274,12 @@ static unsigned walk(struct lines *lines, struct process *process, struct regist
     while (cnt < LINES_FRAME_MAX) {
         uint64_t pc = registers->value[REG_RIP], stack = registers->value[REG_RSP];
         uint64_t address = pc - !exact;
-        struct mapping *mapping = process_find(process, address);
+        struct mapping *mapping = space_find(space, address);
         if (!mapping)
             break;
-        cnt += name_address(lines, process, mapping, pc, address, frames + cnt,
+        cnt += name_address(lines, space, mapping, pc, address, frames + cnt,
                             LINES_FRAME_MAX - cnt);
-        enum step step = step_out(lines, process, mapping, address, registers, memory);
+        enum step step = step_out(lines, space, mapping, address, registers, memory);
         if (step == STEP_END || step == STEP_NO_RULE)
             break;
         exact = step == STEP_SIGNAL;
@@ -300,10 +300,10 @@ unsigned lines_unwind(struct lines *lines, const struct lines_snapshot *snapshot
         forget_all(lines);
     memcpy(registers.value, snapshot->reg, sizeof registers.value);
     struct memory memory = {snapshot->reg[REG_RSP], snapshot->stack, snapshot->stack_len};
-    struct process *process = get_process(lines, snapshot, false);
-    if (process && !process_find(process, snapshot->reg[REG_RIP]))
-        process = get_process(lines, snapshot, true); /* a library came in meanwhile */
-    return process ? walk(lines, process, &registers, &memory, frames) : 0;
+    struct space *space = get_space(lines, snapshot, false);
+    if (space && !space_find(space, snapshot->reg[REG_RIP]))
+        space = get_space(lines, snapshot, true); /* a library came in meanwhile */
+    return space ? walk(lines, space, &registers, &memory, frames) : 0;
 }
 
 bool lines_name(struct lines *lines, uint32_t pid, uint64_t address, struct lines_frame *frame)
@@ -314,11 +314,11 @@ bool lines_name(struct lines *lines, uint32_t pid, uint64_t address, struct line
         return false;
     if (lines->file_cnt > FILE_MAX - LINES_FRAME_MAX)
         forget_all(lines);
-    struct process *process = get_process(lines, &snapshot, false);
-    struct mapping *mapping = process ? process_find(process, address) : NULL;
+    struct space *space = get_space(lines, &snapshot, false);
+    struct mapping *mapping = space ? space_find(space, address) : NULL;
     if (!mapping)
         return false;
-    name_address(lines, process, mapping, address, address, frames, LINES_FRAME_MAX);
+    name_address(lines, space, mapping, address, address, frames, LINES_FRAME_MAX);
     *frame = frames[0];
     return frame->function[0] != '\0';
 }

@@ -12,7 +12,7 @@
 
 #include "lines/lines.h"
 #include "lines/name.h"
-#include "lines/process.h"
+#include "lines/space.h"
 
 #define TEXT_MAX  (32u << 20)
 #define ENTRY_MAX (1u << 19)
@@ -116,7 +116,7 @@ struct perf_map *perf_map_read(uint32_t pid)
     if (!read_status(pid, &inner_pid, &uid))
         return NULL;
     snprintf(path, sizeof path, "/tmp/perf-%" PRIu32 ".map", inner_pid);
-    int fd = process_open_path(pid, path);
+    int fd = space_open_path(pid, path);
     if (fd < 0)
         return NULL;
     if (fstat(fd, &look) < 0 || (look.st_uid != uid && look.st_uid != 0)) {

@@ -62,12 +62,12 @@ uint8_t *thread_look(struct lines_snapshot *snapshot, uint32_t tid)
 
 /* True if a call instruction ends at `address`: a direct one to `start` (unless 0), or an indirect
  * one. What lies about on a stack from calls that are over rarely passes this. */
-static bool follows_call(const struct process *process, uint64_t address, uint64_t start)
+static bool follows_call(const struct space *space, uint64_t address, uint64_t start)
 {
     uint8_t code[7];
     int32_t distance;
-    if (!process_find(process, address - 1) ||
-        read_memory(process->pid, address - sizeof code, code, sizeof code) != sizeof code)
+    if (!space_find(space, address - 1) ||
+        read_memory(space->pid, address - sizeof code, code, sizeof code) != sizeof code)
         return false;
     memcpy(&distance, code + 3, sizeof distance);
     if (code[2] == 0xe8 && (start == 0 || address + (uint64_t)(int64_t)distance == start))
@@ -80,7 +80,7 @@ static bool follows_call(const struct process *process, uint64_t address, uint64
 
 /* True if `at` looks like where a frame pointer points: the caller's frame pointer, further up (or
  * none, in the outermost function), and behind it the return address of a call. */
-static bool is_frame(const struct process *process, const struct memory *memory, uint64_t at,
+static bool is_frame(const struct space *space, const struct memory *memory, uint64_t at,
                      uint64_t start, unsigned depth)
 {
     uint64_t next, pc;
@@ -89,19 +89,19 @@ static bool is_frame(const struct process *process, const struct memory *memory,
     bool outermost = next <= 1;
     if (!outermost && (next <= at || next - at > FRAME_LEN || next % 8))
         return false;
-    if (!follows_call(process, pc, start))
+    if (!follows_call(space, pc, start))
         return false;
-    return outermost || depth == 0 || is_frame(process, memory, next, 0, depth - 1);
+    return outermost || depth == 0 || is_frame(space, memory, next, 0, depth - 1);
 }
 
-bool thread_guess_frame(const struct process *process, uint64_t start, struct registers *registers,
+bool thread_guess_frame(const struct space *space, uint64_t start, struct registers *registers,
                         const struct memory *memory)
 {
     uint64_t stack = registers->value[REG_RSP];
     if (registers->known & 1u << REG_RBP)
         return false;
     for (uint64_t at = stack; at < stack + GUESS_LEN; at += 8) {
-        if (!is_frame(process, memory, at, start, 1))
+        if (!is_frame(space, memory, at, start, 1))
             continue;
         registers->value[REG_RBP] = at;
         registers->known |= 1u << REG_RBP;

@@ -16,7 +16,7 @@
 
 #include "lines/lines.h"
 #include "lines/perf_map.h"
-#include "lines/process.h"
+#include "lines/space.h"
 #include "test.h"
 
 #define STACK_LEN 4096
@@ -352,7 +352,7 @@ TEST(a_dead_worker_is_read_by_its_parents_memory)
     snprintf(path, sizeof path, "/proc/%d/exe", (int)victim.pid);
     REQUIRE(stat(path, &exe) == 0);
     snapshot = victim.snapshot;
-    REQUIRE(process_identify(snapshot.pid, &ticks, &snapshot.layout));
+    REQUIRE(space_identify(snapshot.pid, &ticks, &snapshot.layout));
     CHECK_EQ(snapshot.layout.exe_inode, exe.st_ino);
     pid_t gone = fork(); /* a number of which we know that nobody has it */
     if (gone == 0)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The executable mappings of a process, remembered: from an address to a file and a place in it. */
-#ifndef LASTACK_LINES_PROCESS_H
-#define LASTACK_LINES_PROCESS_H
+/* The address space of a process: its executable mappings, remembered, from an address to a file and
+ * a place in it. */
+#ifndef LASTACK_LINES_SPACE_H
+#define LASTACK_LINES_SPACE_H
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -21,7 +22,7 @@ struct mapping {
     bool program; /* of the program's own file */
 };
 
-struct process {
+struct space {
     uint32_t pid;
     uint64_t start_ticks;
     struct lines_layout layout;
@@ -34,16 +35,16 @@ struct process {
 };
 
 /* Read the identity of a live process; false: gone. */
-bool process_identify(uint32_t pid, uint64_t *start_ticks, struct lines_layout *layout);
+bool space_identify(uint32_t pid, uint64_t *start_ticks, struct lines_layout *layout);
 /* Fill `process` from a live one; false: gone or not allowed. */
-bool process_read(struct process *process, uint32_t pid);
-void process_clear(struct process *process);
+bool space_read(struct space *space, uint32_t pid);
+void space_clear(struct space *space);
 /* The mapping at `address`, or NULL. */
-struct mapping *process_find(const struct process *process, uint64_t address);
+struct mapping *space_find(const struct space *space, uint64_t address);
 /* A descriptor of the very file that is mapped, deleted or not, in whatever mount namespace; -1. */
-int process_open_mapping(const struct process *process, const struct mapping *mapping);
+int space_open_mapping(const struct space *space, const struct mapping *mapping);
 /* A regular file by its path in the file system of the process; -1. */
-int process_open_path(uint32_t pid, const char *path);
-uint64_t process_clock_ms(void);
+int space_open_path(uint32_t pid, const char *path);
+uint64_t space_clock_ms(void);
 
 #endif

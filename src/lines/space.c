@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* What /proc says about the memory of a process. */
-#include "lines/process.h"
+#include "lines/space.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -20,7 +20,7 @@
 
 #define MAP_MAX 65536 /* mappings of one process; the kernel's own limit by default */
 
-uint64_t process_clock_ms(void)
+uint64_t space_clock_ms(void)
 {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
@@ -37,7 +37,7 @@ static uint64_t stat_field(const char *rest, int number)
     return rest ? strtoull(rest, NULL, 10) : 0;
 }
 
-bool process_identify(uint32_t pid, uint64_t *start_ticks, struct lines_layout *layout)
+bool space_identify(uint32_t pid, uint64_t *start_ticks, struct lines_layout *layout)
 {
     char path[40], text[1024];
     snprintf(path, sizeof path, "/proc/%" PRIu32 "/stat", pid);
@@ -79,16 +79,16 @@ static bool parse_mapping(char *line, struct mapping *mapping)
     return mapping->path != NULL;
 }
 
-static bool add_mapping(struct process *process, const struct mapping *mapping)
+static bool add_mapping(struct space *space, const struct mapping *mapping)
 {
-    uint32_t cnt = process->map_cnt;
+    uint32_t cnt = space->map_cnt;
     if ((cnt & (cnt - 1)) == 0) { /* room doubles at every power of two */
-        struct mapping *maps = realloc(process->maps, (cnt ? 2 * cnt : 1) * sizeof *maps);
+        struct mapping *maps = realloc(space->maps, (cnt ? 2 * cnt : 1) * sizeof *maps);
         if (!maps)
             return false;
-        process->maps = maps;
+        space->maps = maps;
     }
-    process->maps[process->map_cnt++] = *mapping;
+    space->maps[space->map_cnt++] = *mapping;
     return true;
 }
 
@@ -101,60 +101,60 @@ static void read_exe(uint32_t pid, char *exe, size_t exe_len)
     exe[len > 0 ? len : 0] = '\0';
 }
 
-bool process_read(struct process *process, uint32_t pid)
+bool space_read(struct space *space, uint32_t pid)
 {
     char path[40], exe[PATH_MAX], *line = NULL;
     size_t cap = 0;
     struct mapping mapping;
-    memset(process, 0, sizeof *process);
-    if (!process_identify(pid, &process->start_ticks, &process->layout))
+    memset(space, 0, sizeof *space);
+    if (!space_identify(pid, &space->start_ticks, &space->layout))
         return false;
     snprintf(path, sizeof path, "/proc/%" PRIu32 "/maps", pid);
     FILE *file = fopen(path, "re");
     if (!file)
         return false;
     read_exe(pid, exe, sizeof exe);
-    process->pid = pid;
-    process->read_ms = process_clock_ms();
-    while (process->map_cnt < MAP_MAX && getline(&line, &cap, file) > 0) {
+    space->pid = pid;
+    space->read_ms = space_clock_ms();
+    while (space->map_cnt < MAP_MAX && getline(&line, &cap, file) > 0) {
         if (!parse_mapping(line, &mapping))
             continue;
-        mapping.program = mapping.inode && (mapping.inode == process->layout.exe_inode ||
+        mapping.program = mapping.inode && (mapping.inode == space->layout.exe_inode ||
                                             strcmp(mapping.path, exe) == 0);
-        if (!add_mapping(process, &mapping)) {
+        if (!add_mapping(space, &mapping)) {
             free(mapping.path);
             break;
         }
     }
     free(line);
     fclose(file);
-    if (process->map_cnt)
+    if (space->map_cnt)
         return true;
-    process_clear(process);
+    space_clear(space);
     return false; /* a kernel thread, or one that ends just now */
 }
 
-void process_clear(struct process *process)
+void space_clear(struct space *space)
 {
-    for (uint32_t i = 0; i < process->map_cnt; i++)
-        free(process->maps[i].path);
-    free(process->maps);
-    perf_map_free(process->perf);
-    memset(process, 0, sizeof *process);
+    for (uint32_t i = 0; i < space->map_cnt; i++)
+        free(space->maps[i].path);
+    free(space->maps);
+    perf_map_free(space->perf);
+    memset(space, 0, sizeof *space);
 }
 
-struct mapping *process_find(const struct process *process, uint64_t address)
+struct mapping *space_find(const struct space *space, uint64_t address)
 {
-    uint32_t low = 0, high = process->map_cnt;
+    uint32_t low = 0, high = space->map_cnt;
     while (low < high) {
         uint32_t middle = low + (high - low) / 2;
-        if (process->maps[middle].end <= address)
+        if (space->maps[middle].end <= address)
             low = middle + 1;
         else
             high = middle;
     }
-    bool found = low < process->map_cnt && process->maps[low].start <= address;
-    return found ? &process->maps[low] : NULL;
+    bool found = low < space->map_cnt && space->maps[low].start <= address;
+    return found ? &space->maps[low] : NULL;
 }
 
 /* `fd` if it is a regular file (and the one that is wanted, unless `inode` is 0), else -1. */
@@ -169,7 +169,7 @@ static int keep_regular(int fd, uint64_t inode)
     return -1;
 }
 
-int process_open_path(uint32_t pid, const char *path)
+int space_open_path(uint32_t pid, const char *path)
 {
     char root[40];
     snprintf(root, sizeof root, "/proc/%" PRIu32 "/root", pid);
@@ -184,18 +184,18 @@ int process_open_path(uint32_t pid, const char *path)
     return keep_regular(fd, 0);
 }
 
-int process_open_mapping(const struct process *process, const struct mapping *mapping)
+int space_open_mapping(const struct space *space, const struct mapping *mapping)
 {
     char path[96];
-    snprintf(path, sizeof path, "/proc/%" PRIu32 "/map_files/%" PRIx64 "-%" PRIx64, process->pid,
+    snprintf(path, sizeof path, "/proc/%" PRIu32 "/map_files/%" PRIx64 "-%" PRIx64, space->pid,
              mapping->start, mapping->end);
     int fd = keep_regular(open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK), 0);
     if (fd < 0 && mapping->program) {
-        snprintf(path, sizeof path, "/proc/%" PRIu32 "/exe", process->pid);
+        snprintf(path, sizeof path, "/proc/%" PRIu32 "/exe", space->pid);
         fd = keep_regular(open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK), 0);
     }
     if (fd >= 0)
         return fd;
-    fd = process_open_path(process->pid, mapping->path);
+    fd = space_open_path(space->pid, mapping->path);
     return keep_regular(fd, mapping->inode);
 }
