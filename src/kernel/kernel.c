@@ -1,11 +1,118 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+/* The way of a look: namespaces, sockets, descriptors, what hides, facts. */
 #include "kernel/kernel.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
-void kernel_view_init(struct kernel_view *view) { memset(view, 0, sizeof *view); }
-void kernel_view_free(struct kernel_view *view) { text_free(&view->unseen); }
-int facts_from_kernel(struct facts_list *list, const struct kernel_options *options, struct kernel_view *view, char *why, size_t why_len)
-{ (void)list; (void)options; (void)view; snprintf(why, why_len, "not built yet"); return -ENOSYS; }
+#include "kernel/dead.h"
+#include "kernel/descriptors.h"
+#include "kernel/diag.h"
+#include "kernel/join.h"
+#include "kernel/namespaces.h"
+#include "kernel/scan.h"
+
+void kernel_view_init(struct kernel_view *view)
+{
+    memset(view, 0, sizeof *view);
+    text_init(&view->unseen);
+}
+
+void kernel_view_free(struct kernel_view *view)
+{
+    text_free(&view->unseen);
+}
+
+/* The states to ask the kernel for, beyond listeners, which are always wanted: who came through one
+ * has to be told. */
+static uint32_t states_of(const struct kernel_options *options)
+{
+    static const uint8_t linux_states[LASTACK_STATE_CNT] = {
+        [LASTACK_SYN_SENT] = LINUX_SYN_SENT,
+        [LASTACK_SYN_RCVD] = LINUX_SYN_RECV,       [LASTACK_ESTABLISHED] = LINUX_ESTABLISHED,
+        [LASTACK_FIN_WAIT_1] = LINUX_FIN_WAIT1,    [LASTACK_FIN_WAIT_2] = LINUX_FIN_WAIT2,
+        [LASTACK_CLOSE_WAIT] = LINUX_CLOSE_WAIT,   [LASTACK_CLOSING] = LINUX_CLOSING,
+        [LASTACK_LAST_ACK] = LINUX_LAST_ACK,       [LASTACK_TIME_WAIT] = LINUX_TIME_WAIT,
+    };
+    unsigned asked = options->states ? options->states : ~(1u << LASTACK_TIME_WAIT);
+    uint32_t states = 0;
+    for (unsigned i = 0; i < LASTACK_STATE_CNT; i++)
+        if (asked & 1u << i && linux_states[i])
+            states |= 1u << linux_states[i];
+    return states;
+}
+
+static int sockets_look(struct scan *scan, char *why, size_t why_len)
+{
+    uint32_t states = states_of(scan->options);
+    for (uint32_t i = 0; i < scan->space_cnt; i++) {
+        int error = 0;
+        if (scan->spaces[i].diag >= 0) {
+            error = diag_dump(scan, i, 1u << LINUX_LISTEN); /* they alone have overflows */
+            if (!error && states)
+                error = diag_dump(scan, i, states);
+        }
+        if (!error)
+            continue;
+        if (scan->spaces[i].here) {
+            snprintf(why, why_len, "the kernel does not list its TCP sockets (sock_diag: %s); "
+                     "is the module tcp_diag to be had?", strerror(-error));
+            return error;
+        }
+        scan->unseen_spaces++;
+    }
+    return 0;
+}
+
+static void say_unseen(struct scan *scan)
+{
+    struct text *out = &scan->view->unseen;
+    if (scan->unseen_processes)
+        text_printf(out, "the descriptors of %u processes of other users could not be looked at: "
+                    "root could (sudo lastack why)\n", scan->unseen_processes);
+    if (scan->unseen_spaces)
+        text_printf(out, "%u other network namespaces could not be entered: root could\n",
+                    scan->unseen_spaces);
+    if (scan->cut)
+        text_add(out, "there are more sockets or descriptors than are looked at: narrow it by "
+                 "port, process or state\n");
+}
+
+static int look(struct scan *scan, struct facts_list *list, char *why, size_t why_len)
+{
+    const struct kernel_options *o = scan->options;
+    int error = namespaces_look(scan, why, why_len);
+    if (!error)
+        error = sockets_look(scan, why, why_len);
+    if (error)
+        return error;
+    if (o->no_holders) {
+        scan->holders_all = false;
+    } else if ((error = descriptors_look(scan)) != 0) {
+        snprintf(why, why_len, "/proc cannot be read (%s): mount it, or ask without holders",
+                 strerror(-error));
+        return error;
+    }
+    if (!o->no_details && !o->no_holders && (!o->states || o->states & 1u << LASTACK_CLOSED))
+        dead_look(scan);
+    scan->holders_all = scan->holders_all && scan->unseen_processes == 0;
+    join_choose(scan);
+    join_weigh(scan);
+    join_facts(scan, list);
+    say_unseen(scan);
+    if (scan->failed)
+        list->failed = true;
+    return 0;
+}
+
+int facts_from_kernel(struct facts_list *list, const struct kernel_options *options,
+                      struct kernel_view *view, char *why, size_t why_len)
+{
+    struct scan scan;
+    scan_init(&scan, options, view);
+    int error = look(&scan, list, why, why_len);
+    view->namespaces = scan.space_cnt - scan.unseen_spaces;
+    scan_free(&scan);
+    return error;
+}

@@ -1,0 +1,275 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* sock_diag: one message for each socket, as `ss` sees them. */
+#include "kernel/diag.h"
+
+#include <errno.h>
+#include <libmnl/libmnl.h>
+#include <linux/inet_diag.h>
+#include <linux/netlink.h>
+#include <linux/sock_diag.h>
+#include <linux/tcp.h>
+#include <netinet/in.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/address.h"
+
+#define BUFFER_LEN 65536 /* the kernel fills 32 KB at a time */
+
+/* Younger than the headers of some systems: tcpi_rcv_wnd follows tcpi_snd_wnd since Linux 6.2. */
+#define TCP_INFO_RECEIVE_WINDOW (offsetof(struct tcp_info, tcpi_snd_wnd) + sizeof(uint32_t))
+
+int diag_open(void)
+{
+    int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG), size = 1 << 20;
+    struct sockaddr_nl name = {.nl_family = AF_NETLINK};
+    if (fd < 0)
+        return -errno;
+    setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof size);
+    if (bind(fd, (struct sockaddr *)&name, sizeof name) != 0) {
+        int error = errno;
+        close(fd);
+        return -error;
+    }
+    return fd;
+}
+
+/* ---- one message ---- */
+
+static struct lastack_address to_address(const struct inet_diag_msg *m, const __be32 from[4])
+{
+    struct lastack_address out;
+    if (m->idiag_family == AF_INET)
+        return address_from_ip4(ntohl(from[0]));
+    memcpy(out.bytes, from, sizeof out.bytes);
+    return out;
+}
+
+/* Ages of what has not happened count from the start of the system's clock. */
+static uint32_t age_ms(uint32_t age, bool happened)
+{
+    return happened ? age : UINT32_MAX;
+}
+
+void diag_read_tcp(struct scan_tcp *to, const void *from, size_t len)
+{
+    struct tcp_info info;
+    memset(&info, 0, sizeof info);
+    info.tcpi_snd_wnd = info.tcpi_notsent_bytes = UINT32_MAX; /* unless the kernel is older */
+    memcpy(&info, from, len < sizeof info ? len : sizeof info);
+    *to = (struct scan_tcp){
+        .known = true,
+        .backoff = info.tcpi_backoff,
+        .probes = info.tcpi_probes,
+        .retransmits = info.tcpi_retransmits,
+        .data_out_ms = age_ms(info.tcpi_last_data_sent, info.tcpi_data_segs_out > 0),
+        .data_in_ms = age_ms(info.tcpi_last_data_recv, info.tcpi_data_segs_in > 0),
+        .ack_in_ms = age_ms(info.tcpi_last_ack_recv, info.tcpi_state != LINUX_SYN_SENT),
+        .unsent = info.tcpi_notsent_bytes,
+        .send_window = info.tcpi_snd_wnd,
+        .receive_window = UINT32_MAX,
+        .segments_in = info.tcpi_segs_in,
+        .segments_out = info.tcpi_segs_out,
+        .data_segments_in = info.tcpi_data_segs_in,
+        .data_segments_out = info.tcpi_data_segs_out,
+        .bytes_received = info.tcpi_bytes_received,
+        .bytes_acked = info.tcpi_bytes_acked,
+        .bytes_sent = info.tcpi_bytes_sent,
+        .bytes_again = info.tcpi_bytes_retrans,
+        .busy_us = info.tcpi_busy_time,
+    };
+    if (len >= TCP_INFO_RECEIVE_WINDOW + sizeof(uint32_t))
+        memcpy(&to->receive_window, (const char *)from + TCP_INFO_RECEIVE_WINDOW, sizeof(uint32_t));
+}
+
+static void read_attributes(struct scan_socket *s, const struct nlmsghdr *message)
+{
+    const struct nlattr *a;
+    mnl_attr_for_each(a, message, sizeof(struct inet_diag_msg)) {
+        size_t len = mnl_attr_get_payload_len(a);
+        if (mnl_attr_get_type(a) == INET_DIAG_INFO)
+            diag_read_tcp(&s->tcp, mnl_attr_get_payload(a), len);
+        else if (mnl_attr_get_type(a) == INET_DIAG_SHUTDOWN && len >= 1)
+            s->shutdown = mnl_attr_get_u8(a);
+        else if (mnl_attr_get_type(a) == INET_DIAG_SKMEMINFO &&
+                 len >= (SK_MEMINFO_DROPS + 1) * sizeof(uint32_t))
+            s->overflows = ((const uint32_t *)mnl_attr_get_payload(a))[SK_MEMINFO_DROPS];
+    }
+}
+
+static uint64_t cookie_of(const struct inet_diag_msg *m)
+{
+    return (uint64_t)m->id.idiag_cookie[1] << 32 | m->id.idiag_cookie[0];
+}
+
+static void read_socket(struct scan_socket *s, const struct nlmsghdr *message)
+{
+    const struct inet_diag_msg *m = mnl_nlmsg_get_payload(message);
+    s->cookie = cookie_of(m);
+    s->inode = m->idiag_inode;
+    s->tuple.local = to_address(m, m->id.idiag_src);
+    s->tuple.remote = to_address(m, m->id.idiag_dst);
+    s->tuple.local_port = ntohs(m->id.idiag_sport);
+    s->tuple.remote_port = ntohs(m->id.idiag_dport);
+    s->interface = m->id.idiag_if;
+    s->family = m->idiag_family;
+    s->uid = m->idiag_uid;
+    s->linux_state = m->idiag_state;
+    s->timer = m->idiag_timer;
+    s->timer_cnt = m->idiag_retrans;
+    s->timer_ms = m->idiag_expires;
+    s->receive_len = m->idiag_rqueue;
+    s->send_len = m->idiag_wqueue;
+    read_attributes(s, message);
+}
+
+/* ---- a dump ---- */
+
+struct visit {
+    struct scan *scan;
+    uint32_t space;
+    bool again;
+};
+
+/* A socket may be met twice while the kernel's table changes under the dump: the newer word counts. */
+static void visit_first(struct visit *v, const struct nlmsghdr *message)
+{
+    struct scan *scan = v->scan;
+    uint64_t cookie = cookie_of(mnl_nlmsg_get_payload(message));
+    uint32_t at = cookie ? scan_by_cookie(scan, cookie) : SCAN_NONE;
+    struct scan_socket *s;
+    if (at != SCAN_NONE) {
+        read_socket(&scan->sockets[at], message);
+        return;
+    }
+    s = scan_socket_add(scan);
+    if (!s)
+        return;
+    s->space = v->space;
+    read_socket(s, message);
+    scan_socket_enter(scan, scan->socket_cnt - 1);
+}
+
+static void visit_again(struct visit *v, const struct nlmsghdr *message)
+{
+    uint32_t at = scan_by_cookie(v->scan, cookie_of(mnl_nlmsg_get_payload(message)));
+    struct scan_socket now, *s = at == SCAN_NONE ? NULL : &v->scan->sockets[at];
+    if (!s)
+        return;
+    memset(&now, 0, sizeof now);
+    read_socket(&now, message);
+    s->gone = now.linux_state != s->linux_state || now.inode != s->inode;
+    if (s->tcp.known && now.tcp.known)
+        s->moved = now.tcp.bytes_acked != s->tcp.bytes_acked ||
+                           now.tcp.bytes_received != s->tcp.bytes_received ||
+                           now.tcp.bytes_sent - now.tcp.bytes_again !=
+                               s->tcp.bytes_sent - s->tcp.bytes_again
+                       ? FACT_YES
+                       : FACT_NO;
+}
+
+static int visit_message(const struct nlmsghdr *message, void *data)
+{
+    struct visit *v = data;
+    if (message->nlmsg_type != SOCK_DIAG_BY_FAMILY ||
+        mnl_nlmsg_get_payload_len(message) < sizeof(struct inet_diag_msg))
+        return MNL_CB_OK;
+    if (v->again)
+        visit_again(v, message);
+    else
+        visit_first(v, message);
+    return MNL_CB_OK;
+}
+
+struct request {
+    struct nlmsghdr head;
+    struct inet_diag_req_v2 body;
+};
+
+static int request_send(int fd, struct request *request, uint16_t flags)
+{
+    request->head = (struct nlmsghdr){.nlmsg_len = sizeof *request,
+                                      .nlmsg_type = SOCK_DIAG_BY_FAMILY,
+                                      .nlmsg_flags = NLM_F_REQUEST | flags};
+    request->body.sdiag_protocol = IPPROTO_TCP;
+    request->body.idiag_ext = 1u << (INET_DIAG_INFO - 1);
+    if (request->body.idiag_states == 1u << LINUX_LISTEN) /* who was turned away */
+        request->body.idiag_ext = 1u << (INET_DIAG_SKMEMINFO - 1);
+    return send(fd, request, sizeof *request, 0) < 0 ? -errno : 0;
+}
+
+/* Read answers until the last. */
+static int answers_read(int fd, struct visit *v, bool one)
+{
+    char *buffer = malloc(BUFFER_LEN);
+    int result = buffer ? MNL_CB_OK : -ENOMEM;
+    while (result == MNL_CB_OK) {
+        ssize_t len = recv(fd, buffer, BUFFER_LEN, 0);
+        if (len < 0 && errno == EINTR)
+            continue;
+        if (len <= 0) {
+            result = len < 0 ? -errno : -EPROTO;
+            break;
+        }
+        result = mnl_cb_run(buffer, (size_t)len, 0, 0, visit_message, v);
+        if (result < 0)
+            result = errno == EINTR ? MNL_CB_OK : -errno; /* changed under the dump: go on */
+        else if (one)
+            result = MNL_CB_STOP;
+    }
+    free(buffer);
+    return result < 0 ? result : 0;
+}
+
+static int dump(struct visit *v, uint32_t states)
+{
+    static const uint8_t families[] = {AF_INET, AF_INET6};
+    int fd = v->scan->spaces[v->space].diag;
+    for (size_t i = 0; i < sizeof families; i++) {
+        struct request request = {
+            .body = {.sdiag_family = families[i], .idiag_states = states}};
+        int error = request_send(fd, &request, NLM_F_DUMP);
+        if (!error)
+            error = answers_read(fd, v, false);
+        if (error && !(families[i] == AF_INET6 && error == -ENOENT)) /* a kernel without IPv6 */
+            return error;
+    }
+    return 0;
+}
+
+int diag_dump(struct scan *scan, uint32_t space, uint32_t states)
+{
+    struct visit visit = {scan, space, false};
+    return dump(&visit, states);
+}
+
+/* What is not met again is gone, or has another state. */
+int diag_dump_again(struct scan *scan, uint32_t space, uint32_t states)
+{
+    struct visit visit = {scan, space, true};
+    for (uint32_t i = 0; i < scan->socket_cnt; i++)
+        if (scan->sockets[i].space == space && states & 1u << scan->sockets[i].linux_state)
+            scan->sockets[i].gone = true;
+    return dump(&visit, states);
+}
+
+void diag_look_again(struct scan *scan, uint32_t socket)
+{
+    struct scan_socket *s = &scan->sockets[socket];
+    struct visit visit = {scan, s->space, true};
+    int fd = scan->spaces[s->space].diag;
+    bool ip4 = s->family == AF_INET;
+    struct request request = {
+        .body = {.sdiag_family = s->family,
+                 .id = {.idiag_sport = htons(s->tuple.local_port),
+                        .idiag_dport = htons(s->tuple.remote_port),
+                        .idiag_if = s->interface,
+                        .idiag_cookie = {(uint32_t)s->cookie, (uint32_t)(s->cookie >> 32)}}}};
+    memcpy(request.body.id.idiag_src, s->tuple.local.bytes + (ip4 ? 12 : 0), ip4 ? 4 : 16);
+    memcpy(request.body.id.idiag_dst, s->tuple.remote.bytes + (ip4 ? 12 : 0), ip4 ? 4 : 16);
+    s->gone = true;
+    if (request_send(fd, &request, 0) == 0)
+        answers_read(fd, &visit, true);
+}
