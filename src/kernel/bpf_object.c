@@ -62,10 +62,10 @@ void kernel_bpf_refused(const char *what, int error, char *why, size_t why_len)
     else if ((error == EPERM || error == EACCES) && geteuid() != 0)
         snprintf(why, why_len, "%s cannot be used without privilege: run lastack as root, or "
                                "with CAP_BPF, CAP_PERFMON and CAP_NET_ADMIN", what);
-    else if (error == EPERM || error == EACCES)
+    else if (error == EPERM)
         snprintf(why, why_len, "%s cannot be used: the kernel refuses BPF even to root "
                                "(a container or a policy?); run it on the host", what);
-    else if (error == EINVAL || error == ESRCH || error == ENOENT || error == EOPNOTSUPP)
+    else if (error == EINVAL || error == EACCES || error == ESRCH || error == ENOENT || error == EOPNOTSUPP)
         snprintf(why, why_len, "%s cannot be used: this kernel is too old or too different "
                                "for it (%s; LASTACK_BPF_LOG=1 says more)", what, strerror(error));
     else

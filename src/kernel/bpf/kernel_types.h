@@ -118,7 +118,7 @@ struct task_struct {
     struct task_struct *real_parent, *group_leader;
     struct signal_struct *signal;
     struct mm_struct *mm;
-    u64 start_time, start_boottime, self_exec_id;
+    u64 start_time, start_boottime, self_exec_id, parent_exec_id;
 };
 
 /* ---- sockets ---- */
@@ -135,6 +135,8 @@ struct sock_common {
     possible_net_t skc_net;
     struct in6_addr skc_v6_daddr, skc_v6_rcv_saddr;
     atomic64_t skc_cookie;
+    union { unsigned long skc_flags; };
+    int skc_bound_dev_if;
 };
 
 struct wait_queue_head { struct list_head head; };
@@ -148,13 +150,17 @@ struct wait_queue_entry {
 typedef struct wait_queue_entry wait_queue_entry_t;
 struct socket_wq { wait_queue_head_t wait; };
 
+struct timer_list { struct hlist_node entry; unsigned long expires; };
+
 struct sk_buff_head { struct sk_buff *next, *prev; u32 qlen; };
 struct sk_buff { struct sk_buff *next, *prev; char cb[48]; };
 
 struct sock {
     struct sock_common __sk_common;
     struct sk_buff_head sk_receive_queue;
-    struct socket_wq *sk_wq;
+    union { struct socket_wq *sk_wq; };
+    struct timer_list sk_timer;
+    kuid_t sk_uid;
     int sk_err, sk_err_soft;
     struct socket *sk_socket;
     u16 sk_protocol, sk_type;
@@ -167,25 +173,69 @@ struct socket {
     struct sock *sk;
 };
 
+struct socket_alloc { struct socket socket; struct inode vfs_inode; };
+
 struct request_sock {
     struct request_sock *dl_next;
+    struct timer_list rsk_timer;
     struct sock *sk;
 };
+struct inet_request_sock { struct request_sock req; };
+struct tcp_request_sock { struct inet_request_sock req; };
+struct inet_timewait_sock {
+    unsigned char tw_substate;
+    struct timer_list tw_timer;
+};
+struct tcp_timewait_sock { struct inet_timewait_sock tw_sk; };
+enum sock_flags { SOCK_DEAD, SOCK_KEEPOPEN }; /* numbers are asked of the kernel */
 struct request_sock_queue { struct request_sock *rskq_accept_head; };
-struct timer_list { unsigned long expires; };
 struct inet_sock { struct sock sk; __be16 inet_sport; };
 struct inet_connection_sock {
     struct inet_sock icsk_inet;
     struct request_sock_queue icsk_accept_queue;
+    struct timer_list icsk_retransmit_timer;
     u8 icsk_retransmits, icsk_pending, icsk_backoff, icsk_probes_out;
+    struct { u32 lrcvtime; } icsk_ack;
     u32 icsk_user_timeout;
 };
+struct inet_connection_sock___old { unsigned long icsk_timeout; };
 struct tcp_sock {
     struct inet_connection_sock inet_conn;
     u32 snd_wnd, copied_seq, write_seq, rcv_nxt, snd_nxt, snd_una, rcv_wnd, rcv_wup;
     u32 lsndtime, rcv_tstamp;
-    u64 bytes_received, bytes_acked;
+    u32 segs_in, segs_out, data_segs_in, data_segs_out;
+    u8 chrono_type;
+    u32 chrono_start, chrono_stat[3];
+    u64 bytes_received, bytes_acked, bytes_sent, bytes_retrans;
 };
+
+/* ---- who waits ---- */
+
+struct rb_node;
+struct epoll_event { u32 events; u64 data; } __attribute__((packed));
+struct epoll_filefd { struct file *file; int fd; } __attribute__((packed));
+struct eventpoll { wait_queue_head_t wq; };
+struct epitem {
+    struct epoll_filefd ffd;
+    struct eventpoll *ep;
+    struct epoll_event event;
+};
+struct eppoll_entry { struct epitem *base; wait_queue_entry_t wait; };
+struct poll_table_entry { u32 key; wait_queue_entry_t wait; };
+struct poll_wqueues { struct task_struct *polling_task; };
+struct io_uring_task { struct task_struct *task; };
+struct io_kiocb {
+    u64 flags;
+    struct io_ring_ctx *ctx;
+    struct io_uring_task *tctx;
+};
+struct io_kiocb___old { struct task_struct *task; };
+
+/* ---- AF_UNIX ---- */
+
+struct scm_fp_list { s16 count; struct file *fp[253]; };
+struct unix_skb_parms { struct scm_fp_list *fp; };
+struct unix_sock { struct sock sk; struct sock *peer; };
 
 /* ---- what iterators are given ---- */
 
@@ -198,6 +248,7 @@ struct bpf_iter__task_file {
     u32 fd;
     struct file *file;
 };
+struct bpf_iter__task { struct bpf_iter_meta *meta; struct task_struct *task; };
 struct bpf_iter__unix { struct bpf_iter_meta *meta; struct unix_sock *unix_sk; u32 uid; };
 
 #pragma clang attribute pop
