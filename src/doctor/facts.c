@@ -25,7 +25,7 @@ void facts_init(struct facts *f)
     call_init(&f->fin_out_by);
     f->holders_known = f->watchers_known = f->creator_alive = f->creator_holds = FACT_MAYBE;
     f->fin_consumed = f->moved = f->keepalive = FACT_MAYBE;
-    f->overflows = f->sibling_cnt = f->sibling_closed_cnt = FACT_UNKNOWN;
+    f->alike_cnt = f->overflows = f->sibling_cnt = f->sibling_closed_cnt = FACT_UNKNOWN;
     f->user_timeout_us = FACT_UNKNOWN;
     f->receive_queue = f->send_queue = f->send_unsent = FACT_UNKNOWN;
     f->receive_window = f->send_window = FACT_UNKNOWN;
@@ -172,25 +172,6 @@ void facts_close_add(struct facts *f, const struct fact_call *call)
     f->closes[f->close_cnt++] = *call;
 }
 
-static int compare_ids(const void *a, const void *b, void *arg)
-{
-    const struct facts *all = arg;
-    uint64_t x = all[*(const uint32_t *)a].id, y = all[*(const uint32_t *)b].id;
-    return x < y ? -1 : x > y;
-}
-
-static void index_ids(struct facts_list *list)
-{
-    uint32_t *by_id = realloc(list->by_id, (list->cnt + 1) * sizeof *by_id);
-    if (!by_id)
-        return; /* looking one by one will do */
-    for (uint32_t i = 0; i < list->cnt; i++)
-        by_id[i] = i;
-    qsort_r(by_id, list->cnt, sizeof *by_id, compare_ids, list->all);
-    list->by_id = by_id;
-    list->by_id_cnt = list->cnt;
-}
-
 /* The first place in the index whose id is not below `id`. */
 static uint32_t find_first(const struct facts_list *list, uint64_t id)
 {
@@ -205,13 +186,27 @@ static uint32_t find_first(const struct facts_list *list, uint64_t id)
     return low;
 }
 
-/* `stack` NULL: any. */
-static struct facts *find(const struct facts_list *list, const char *stack, uint64_t id)
+/* Network namespaces of the kernel are one world: a cookie is unique in all of them. */
+static bool is_kernel(const char *stack)
+{
+    return strncmp(stack, "kernel", 6) == 0 && (stack[6] == 0 || stack[6] == '@');
+}
+
+enum scope { SCOPE_ALL, SCOPE_STACK, SCOPE_WORLD };
+
+static bool in_scope(const struct facts *f, const char *stack, enum scope scope)
+{
+    return scope == SCOPE_ALL || strcmp(f->stack, stack) == 0 ||
+           (scope == SCOPE_WORLD && is_kernel(stack) && is_kernel(f->stack));
+}
+
+static struct facts *find(const struct facts_list *list, const char *stack, enum scope scope,
+                          uint64_t id)
 {
     bool indexed = list->by_id && list->by_id_cnt == list->cnt;
     for (uint32_t i = indexed ? find_first(list, id) : 0; id && i < list->cnt; i++) {
         struct facts *f = &list->all[indexed ? list->by_id[i] : i];
-        if (f->id == id && (!stack || strcmp(f->stack, stack) == 0))
+        if (f->id == id && in_scope(f, stack, scope))
             return f;
         if (indexed && f->id != id)
             break;
@@ -221,12 +216,12 @@ static struct facts *find(const struct facts_list *list, const char *stack, uint
 
 struct facts *facts_list_find(const struct facts_list *list, uint64_t id)
 {
-    return find(list, NULL, id);
+    return find(list, "", SCOPE_ALL, id);
 }
 
 struct facts *facts_list_find_in(const struct facts_list *list, const char *stack, uint64_t id)
 {
-    return find(list, stack, id);
+    return find(list, stack, SCOPE_STACK, id);
 }
 
 static void name_put(char to[FACT_PROGRAM_LEN], const char *program)
@@ -250,113 +245,14 @@ void facts_list_name(struct facts_list *list, uint32_t pid, const char *program)
     }
 }
 
-/* ---- names ---- */
-
-static int compare_pids(const void *a, const void *b)
+struct facts *facts_list_peer(const struct facts_list *list, const struct facts *f)
 {
-    const struct fact_holder *x = *(struct fact_holder *const *)a;
-    const struct fact_holder *y = *(struct fact_holder *const *)b;
-    return x->pid < y->pid ? -1 : x->pid > y->pid;
+    return find(list, f->stack, SCOPE_WORLD, f->peer_id);
 }
 
-static void name_call(struct fact_call *call, struct fact_holder **holders, size_t cnt)
+uint64_t facts_age(const struct facts *f)
 {
-    struct fact_holder key = {.pid = call->pid}, *key_at = &key, **found;
-    if (call->pid == FACT_NO_PID || call->program[0])
-        return;
-    found = bsearch(&key_at, holders, cnt, sizeof *holders, compare_pids);
-    if (found)
-        name_put(call->program, (*found)->program);
-}
-
-/* Who closed one socket may still hold another. */
-static void name_calls(struct facts_list *list)
-{
-    size_t cnt = 0;
-    for (uint32_t i = 0; i < list->cnt; i++)
-        cnt += list->all[i].holder_cnt;
-    struct fact_holder **holders = malloc((cnt + 1) * sizeof *holders);
-    if (!holders)
-        return; /* names are a courtesy */
-    cnt = 0;
-    for (uint32_t i = 0; i < list->cnt; i++)
-        for (uint32_t h = 0; h < list->all[i].holder_cnt; h++)
-            holders[cnt++] = &list->all[i].holders[h];
-    qsort(holders, cnt, sizeof *holders, compare_pids);
-    for (uint32_t i = 0; i < list->cnt; i++) {
-        struct facts *f = &list->all[i];
-        for (uint32_t c = 0; c < f->close_cnt; c++)
-            name_call(&f->closes[c], holders, cnt);
-        name_call(&f->fin_out_by, holders, cnt);
-    }
-    free(holders);
-}
-
-/* ---- what belongs together ---- */
-
-static int compare_tuples(const struct lastack_tuple *a, const struct lastack_tuple *b)
-{
-    int c = memcmp(&a->local, &b->local, sizeof a->local);
-    c = c ? c : (int)a->local_port - (int)b->local_port;
-    c = c ? c : memcmp(&a->remote, &b->remote, sizeof a->remote);
-    return c ? c : (int)a->remote_port - (int)b->remote_port;
-}
-
-/* Stacks are worlds of their own: 127.0.0.1 is somebody else in each. */
-static int compare_facts(const void *a, const void *b)
-{
-    const struct facts *x = *(struct facts *const *)a, *y = *(struct facts *const *)b;
-    int c = strcmp(x->stack, y->stack);
-    return c ? c : compare_tuples(&x->tuple, &y->tuple);
-}
-
-static struct facts *find_tuple(struct facts **sorted, size_t cnt, const struct facts *of,
-                                const struct lastack_tuple *tuple)
-{
-    struct facts key = {.tuple = *tuple}, *key_at = &key;
-    memcpy(key.stack, of->stack, sizeof key.stack);
-    struct facts **found = bsearch(&key_at, sorted, cnt, sizeof *sorted, compare_facts);
-    return found ? *found : NULL;
-}
-
-/* The listener an unaccepted connection waits in: bound to its address, else to the wildcard. */
-static uint64_t listener_of(struct facts **sorted, size_t cnt, const struct facts *f)
-{
-    static const struct lastack_address any = {{[10] = 0xff, [11] = 0xff}};
-    struct lastack_tuple tuple = f->tuple;
-    tuple.remote = any;
-    tuple.remote_port = 0;
-    struct facts *listener = find_tuple(sorted, cnt, f, &tuple);
-    if (!listener) {
-        tuple.local = any;
-        listener = find_tuple(sorted, cnt, f, &tuple);
-    }
-    return listener && listener->state == LASTACK_LISTEN ? listener->id : 0;
-}
-
-void facts_list_relate(struct facts_list *list)
-{
-    struct facts **sorted = malloc((list->cnt + 1) * sizeof *sorted);
-    if (!sorted) {
-        list->failed = true;
-        return;
-    }
-    for (uint32_t i = 0; i < list->cnt; i++)
-        sorted[i] = &list->all[i];
-    qsort(sorted, list->cnt, sizeof *sorted, compare_facts);
-    for (uint32_t i = 0; i < list->cnt; i++) {
-        struct facts *f = &list->all[i];
-        if (f->state == LASTACK_LISTEN)
-            continue;
-        struct lastack_tuple mirror = {f->tuple.remote, f->tuple.local, f->tuple.remote_port,
-                                       f->tuple.local_port};
-        struct facts *peer = find_tuple(sorted, list->cnt, f, &mirror);
-        if (peer && peer != f && peer->state != LASTACK_LISTEN)
-            f->peer_id = peer->id;
-        if (f->unaccepted == FACT_YES && !f->listener_id)
-            f->listener_id = listener_of(sorted, list->cnt, f);
-    }
-    free(sorted);
-    index_ids(list);
-    name_calls(list);
+    if (fact_known(f->state_us))
+        return f->state_us;
+    return f->state == LASTACK_CLOSE_WAIT && fact_known(f->fin_in_us) ? f->fin_in_us : 0;
 }

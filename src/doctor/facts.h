@@ -176,8 +176,11 @@ struct facts {
     struct lastack_tuple tuple;
     enum lastack_state state; /* LISTEN: a listener; CLOSED: a socket without connection */
     fact_bool passive;        /* came in through a listener */
-    uint64_t peer_id;         /* the other end in the same stack; 0: not here */
+    uint64_t peer_id;         /* the other end: in the same stack, or in another network namespace
+                                 of the kernel (facts_list_peer); 0: not here */
     uint64_t relay_id;        /* likely the other leg of a proxy (relate); 0: none */
+    uint64_t alike_cnt;       /* CLOSE_WAIT that this side opened: how many the same process has to
+                                 the same service, itself among them (relate) */
     uint64_t inode;           /* KERNEL: of the socket, as ss -e and /proc show it; 0: none */
     uint64_t netns;           /* KERNEL: inode of its network namespace; 0: unknown */
     char container[64];       /* container or pod of a holder, by its cgroup; "": none */
@@ -275,11 +278,15 @@ void facts_close_add(struct facts *facts, const struct fact_call *call);
 /* The record with this id (not 0), or NULL; _find_in: of this stack, where there are several. */
 struct facts *facts_list_find(const struct facts_list *list, uint64_t id);
 struct facts *facts_list_find_in(const struct facts_list *list, const char *stack, uint64_t id);
+/* The other end (peer_id), or NULL. */
+struct facts *facts_list_peer(const struct facts_list *list, const struct facts *facts);
+/* For how long it is in its state; 0 if that is not known. */
+uint64_t facts_age(const struct facts *facts);
 /* Put a program's name wherever this pid stands without one. */
 void facts_list_name(struct facts_list *list, uint32_t pid, const char *program);
 /* Fill what follows from the list as a whole: peer_id (mirrored tuples), listener_id, relay_id,
- * programs of callers that are holders elsewhere. From then on, until the next add, facts_list_find is quick.
- */
+ * alike_cnt, programs of callers that are holders elsewhere. From then on, until the next add,
+ * facts_list_find is quick. */
 void facts_list_relate(struct facts_list *list);
 
 /* Words of the enums, as JSON has them ("descriptor", "fork", "accept", "close", ...). */

@@ -221,6 +221,7 @@ static const struct member facts_members[] = {
     MEMBER(struct facts, last_error, MEMBER_INT),
     QUIET_ENUM(struct facts, source, source_words),
     QUIET(struct facts, relay_id, MEMBER_ID),
+    QUIET(struct facts, alike_cnt, MEMBER_NUMBER),
     QUIET(struct facts, inode, MEMBER_ID),
     QUIET(struct facts, netns, MEMBER_ID),
     QUIET_TEXT(struct facts, container),

@@ -57,85 +57,24 @@ struct finding *finding_add(struct rules_case *c, const char *code, enum severit
         out->cap = cap;
     }
     struct finding *finding = &out->all[out->cnt++];
-    finding->code = code;
-    finding->class = finding_class_of(code);
+    finding_free(finding);
+    *finding = (struct finding){.code = code, .class = finding_class_of(code)};
     finding->severity = severity;
     finding->certain = certain;
     finding->about = c->f;
     finding->end_how = severity == SEVERITY_HEALTHY ? -1 : rules_end_how(c->f);
+    finding->told = !c->options->no_words;
+    /* A text that has failed takes nothing: so the same rules judge with and without words. */
+    finding->sentence.failed = finding->evidence.failed = finding->remedy.failed = !finding->told;
     return finding;
 }
 
-void line_printf(struct text *lines, const char *format, ...)
+struct finding *finding_last(const struct rules_case *c)
 {
-    va_list args;
-    va_start(args, format);
-    text_vprintf(lines, format, args);
-    va_end(args);
-    text_add(lines, "\n");
+    return c->out->cnt > c->from ? &c->out->all[c->out->cnt - 1] : NULL;
 }
 
-void evidence_holders(struct finding *finding, const struct facts *f)
-{
-    for (uint32_t i = 0; i < f->holder_cnt; i++) {
-        const struct fact_holder *h = &f->holders[i];
-        const char *origin = words_origin(h->origin);
-        words_holder(&finding->evidence, f, h, false);
-        if (origin)
-            text_printf(&finding->evidence, "; it %s", origin);
-        if (fact_known(h->since_us)) {
-            text_add(&finding->evidence, origin ? " " : "; since ");
-            words_duration(&finding->evidence, h->since_us);
-            text_add(&finding->evidence, origin ? " ago" : "");
-        }
-        text_add(&finding->evidence, "\n");
-    }
-    if (fact_known(f->references) && f->references > f->holder_cnt)
-        line_printf(&finding->evidence, "%llu of its %llu references could not be named",
-                    (unsigned long long)(f->references - f->holder_cnt),
-                    (unsigned long long)f->references);
-}
-
-void evidence_closes(struct finding *finding, const struct facts *f, uint64_t since_us)
-{
-    for (uint32_t i = 0; i < f->close_cnt; i++) {
-        if (!age_after(f->closes[i].age_us, since_us))
-            continue;
-        words_ago(&finding->evidence, f->closes[i].age_us);
-        text_add(&finding->evidence, ": ");
-        words_close(&finding->evidence, &f->closes[i]);
-        text_add(&finding->evidence, "\n");
-    }
-}
-
-/* ---- questions ---- */
-
-bool holder_is_forgotten(const struct facts *f, const struct fact_holder *h)
-{
-    if (h->kind == FACT_HOLDER_MESSAGE || h->doing == FACT_DOING_STOPPED)
-        return true;
-    if (h->watching == FACT_YES || h->threads > 1)
-        return false;
-    switch (h->doing) {
-    case FACT_DOING_ACCEPT:
-    case FACT_DOING_WAIT_CHILD:
-    case FACT_DOING_ZOMBIE:
-        return true;
-    case FACT_DOING_RECV:
-    case FACT_DOING_CONNECT:
-        return fact_known(h->doing_id) && h->doing_id != f->id;
-    default:
-        return false;
-    }
-}
-
-bool holders_all_forgotten(const struct facts *f)
-{
-    for (uint32_t i = 0; i < f->holder_cnt; i++)
-        if (!holder_is_forgotten(f, &f->holders[i]))
-            return false;
-    return f->holder_cnt > 0;
-}
+/* ---- how to end it ---- */
 
 int rules_end_how(const struct facts *f)
 {
@@ -175,23 +114,66 @@ bool rules_half_close_works(const struct facts *f, const struct rules_options *o
 
 /* ---- judging ---- */
 
+static void find_cause(struct rules_case *c)
+{
+    static bool (*const rules[])(struct rules_case *) = {
+        rule_open_at_exit, rule_listener, rule_unaccepted, rule_blocked,         rule_orphan,
+        rule_waiting_peer, rule_dead,     rule_relay,      rule_closed_and_held, rule_half_close,
+        rule_hidden,       rule_heir,     rule_end_read,   rule_unread,
+    };
+    for (size_t i = 0; i < sizeof rules / sizeof rules[0]; i++)
+        if (rules[i](c))
+            return;
+}
+
 void diagnose_one(struct findings *out, const struct facts_list *list, const struct facts *facts,
                   const struct rules_options *options)
 {
-    static bool (*const rules[])(struct rules_case *) = {
-        rule_listener, rule_unaccepted, rule_blocked, rule_orphan, rule_waiting_peer,
-        rule_shared,   rule_working,    rule_deaf,    rule_unread,
-    };
-    struct rules_case c = {list, facts, options ? options : &rules_defaults, out};
-    for (size_t i = 0; i < sizeof rules / sizeof rules[0]; i++)
-        if (rules[i](&c))
-            break;
-    rule_forgotten(&c);
+    struct rules_case c = {list, facts, options ? options : &rules_defaults, out, out->cnt};
+    out->list = list;
+    out->grace_us = c.options->grace_us;
+    out->moving_us = c.options->moving_us;
+    find_cause(&c);
+    if (out->cnt > c.from) {
+        add_watchers(&c);
+        add_many_holders(&c);
+        add_stuck_holder(&c);
+    }
+    for (uint32_t i = c.from; i < out->cnt; i++) {
+        struct finding *finding = &out->all[i];
+        if (!finding->told)
+            finding->sentence = finding->evidence = finding->remedy = (struct text){0};
+    }
+}
+
+void finding_tell(const struct findings *findings, struct finding *finding)
+{
+    struct rules_options options = {.grace_us = findings->grace_us,
+                                    .moving_us = findings->moving_us};
+    struct findings again;
+    if (finding->told || !findings->list)
+        return;
+    findings_init(&again);
+    diagnose_one(&again, findings->list, finding->about, &options);
+    for (uint32_t i = 0; i < again.cnt; i++) {
+        struct finding *same = &again.all[i];
+        if (same->code != finding->code)
+            continue;
+        finding_free(finding);
+        finding->sentence = same->sentence;
+        finding->evidence = same->evidence;
+        finding->remedy = same->remedy;
+        finding->told = true;
+        same->sentence = same->evidence = same->remedy = (struct text){0};
+        break;
+    }
+    findings_free(&again);
 }
 
 /* Position of the first finding of each record decides, so that a cause keeps its company. */
 struct place {
     struct finding *first;
+    uint64_t age_us; /* of the state */
     uint32_t cnt;
 };
 
@@ -200,11 +182,8 @@ static int compare_places(const void *a, const void *b)
     const struct place *x = a, *y = b;
     if (x->first->severity != y->first->severity)
         return (int)y->first->severity - (int)x->first->severity;
-    uint64_t p = x->first->about->state_us, q = y->first->about->state_us;
-    p = fact_known(p) ? p : 0;
-    q = fact_known(q) ? q : 0;
-    if (p != q)
-        return p > q ? -1 : 1;
+    if (x->age_us != y->age_us)
+        return x->age_us > y->age_us ? -1 : 1;
     return x->first < y->first ? -1 : 1;
 }
 
@@ -219,7 +198,7 @@ static bool sort_findings(struct findings *out, uint32_t from)
         for (uint32_t i = from; i < out->cnt; i++) {
             struct finding *finding = &out->all[i];
             if (i == from || finding->about != finding[-1].about)
-                places[place_cnt++] = (struct place){finding, 0};
+                places[place_cnt++] = (struct place){finding, facts_age(finding->about), 0};
             places[place_cnt - 1].cnt++;
         }
         qsort(places, place_cnt, sizeof *places, compare_places);
@@ -237,6 +216,7 @@ void diagnose(struct findings *out, const struct facts_list *list,
               const struct rules_options *options)
 {
     uint32_t from = out->cnt;
+    out->list = list;
     for (uint32_t i = 0; i < list->cnt && !out->failed; i++)
         diagnose_one(out, list, &list->all[i], options);
     if (!sort_findings(out, from))

@@ -46,6 +46,7 @@ struct finding {
     enum severity severity;
     bool certain;              /* follows from the facts; else inferred from them */
     const struct facts *about; /* belongs to the list that was judged */
+    bool told;                 /* its texts are there */
     struct text sentence;      /* no full stop, safe for a terminal */
     struct text evidence;      /* lines, each with its newline */
     struct text remedy;        /* lines: what to change in the program */
@@ -56,11 +57,16 @@ struct findings {
     struct finding *all;
     uint32_t cnt, cap;
     bool failed; /* out of memory: not complete */
+    const struct facts_list *list; /* that was judged */
+    uint64_t grace_us, moving_us;  /* with these options */
 };
 
 struct rules_options {
-    uint64_t grace_us;  /* how long a program may take to make the call it owes */
+    uint64_t grace_us;  /* how long a program may take to make the call it owes; 0: its processes
+                           are over, what is open now stays so (open-at-exit) */
     uint64_t moving_us; /* data that moved within this time moves */
+    bool no_words;      /* leave the texts of findings empty until finding_tell: a hundred thousand
+                           records are judged in the time in which a thousand are told */
 };
 
 /* 1 s and 5 s. */
@@ -71,6 +77,8 @@ void findings_free(struct findings *findings);
 /* Judge one record, its cause first. `list` is where it looks for peers and listeners. */
 void diagnose_one(struct findings *out, const struct facts_list *list, const struct facts *facts,
                   const struct rules_options *options);
+/* Put the texts of a finding there, if they are not yet. `findings` is where it stands. */
+void finding_tell(const struct findings *findings, struct finding *finding);
 /* Judge all. Worst first, then oldest state first; findings of one record stay together. */
 void diagnose(struct findings *out, const struct facts_list *list,
               const struct rules_options *options);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Rules about what is on the wire and in queues: blocked, orphan, waiting peer, unaccepted. */
+/* Rules about what is on the wire: blocked, orphan, waiting for the peer. */
 #include <stdio.h>
 #include <string.h>
 
@@ -33,21 +33,6 @@ static void say_timer(struct text *out, const struct facts *f)
     }
 }
 
-/* If the other end lives in the same stack: who holds it. */
-static void evidence_peer(struct finding *finding, const struct rules_case *c)
-{
-    const struct facts *peer = facts_list_find_in(c->list, c->f->stack, c->f->peer_id);
-    if (!peer)
-        return;
-    text_printf(&finding->evidence, "the other end is %llu (%s)", (unsigned long long)peer->id,
-                fact_state_name(peer->state));
-    for (uint32_t i = 0; i < peer->holder_cnt && i < 3; i++) {
-        text_add(&finding->evidence, i ? "; " : ": ");
-        words_holder(&finding->evidence, peer, &peer->holders[i], false);
-    }
-    text_add(&finding->evidence, "\n");
-}
-
 /* ---- blocked ---- */
 
 enum obstacle { OBSTACLE_NONE, OBSTACLE_WINDOW, OBSTACLE_SILENCE };
@@ -58,11 +43,13 @@ static enum obstacle find_obstacle(const struct facts *f)
     uint64_t probes = fact_known(f->probes) ? f->probes : 0;
     uint64_t retries = fact_known(f->retransmits) ? f->retransmits : 0;
     bool window = f->send_window == 0 &&
-                  (probes > 0 || f->timer == LASTACK_TIMER_PROBE || f->send_unsent > 0);
+                  (probes > 0 || f->timer == LASTACK_TIMER_PROBE || number_over(f->send_unsent, 0));
     if (!queued || f->state == LASTACK_LISTEN || f->state == LASTACK_TIME_WAIT)
         return OBSTACLE_NONE;
     /* While the program owns the connection, a shut window is its peer's right for a while; but a
      * peer that has closed its half and does not read either will hardly begin to. */
+    if (f->state == LASTACK_ESTABLISHED && f->moved == FACT_YES)
+        return OBSTACLE_NONE;
     if (window && (is_closing(f) || probes >= PROBE_SUSPECT || f->state == LASTACK_CLOSE_WAIT))
         return OBSTACLE_WINDOW;
     return retries >= RETRY_SUSPECT ? OBSTACLE_SILENCE : OBSTACLE_NONE;
@@ -155,13 +142,13 @@ static void say_orphan(struct text *out, const struct facts *f)
 bool rule_orphan(struct rules_case *c)
 {
     const struct facts *f = c->f;
-    bool waits = is_closing(f) || f->state == LASTACK_FIN_WAIT_2;
-    if (!nobody_holds(f) || !waits || !age_over(f->state_us, c->options->grace_us))
-        return false;
     bool waits_peer = f->state == LASTACK_FIN_WAIT_2;
+    if (!nobody_holds(f) || (!waits_peer && !is_closing(f)) ||
+        !age_over(f->state_us, c->options->grace_us))
+        return false;
     struct finding *finding =
-        finding_add(c, waits_peer ? FINDING_FIN_WAIT_ORPHAN : FINDING_ORPHAN_CLOSING, SEVERITY_NOTE,
-                    true);
+        finding_add(c, waits_peer ? FINDING_FIN_WAIT_ORPHAN : FINDING_ORPHAN_CLOSING,
+                    SEVERITY_NOTE, true);
     if (waits_peer)
         text_add(&finding->sentence, "our FIN is acknowledged, the peer has not closed its half; ");
     say_orphan(&finding->sentence, f);
@@ -178,7 +165,7 @@ static void waiting_for_peer(struct rules_case *c, enum severity severity)
     struct finding *finding = finding_add(c, FINDING_FIN_WAIT_HELD, severity, true);
     struct text *out = &finding->sentence;
     text_add(out, "our FIN left ");
-    words_ago(out, f->fin_out_us);
+    say_ago(out, f, fact_known(f->fin_out_us) ? f->fin_out_us : f->state_us);
     if (f->fin_out_by.kind != FACT_CALL_NONE) {
         text_add(out, " (");
         if (f->fin_out_by.kind != FACT_CALL_OPERATOR && f->fin_out_by.pid != FACT_NO_PID) {
@@ -187,13 +174,11 @@ static void waiting_for_peer(struct rules_case *c, enum severity severity)
         }
         text_printf(out, "%s)", words_call(&f->fin_out_by));
     }
-    text_add(out, " and is acknowledged; the peer has not closed its half");
-    if (f->orphan != FACT_YES)
-        text_add(out, ", and no timer ends the wait while a process holds it");
+    text_add(out, " and is acknowledged; the peer has not closed its half, and no timer ends the "
+                  "wait while a process holds it");
     evidence_peer(finding, c);
     evidence_holders(finding, f);
-    if (f->orphan == FACT_YES)
-        return;
+    evidence_places(finding, c);
     line_printf(&finding->remedy, "if nothing more is expected from the peer: close() instead of "
                                   "shutdown(SHUT_WR) alone; then the FIN_WAIT_2 timeout ends it");
     line_printf(&finding->remedy,
@@ -204,6 +189,9 @@ static void waiting_for_peer(struct rules_case *c, enum severity severity)
 /* A holder that sits in a call that the peer's FIN would end. */
 static bool somebody_listens(const struct facts *f)
 {
+    for (uint32_t i = 0; i < f->watch_cnt; i++)
+        if (watch_reads(&f->watches[i]))
+            return true;
     for (uint32_t i = 0; i < f->holder_cnt; i++)
         if (f->holders[i].watching == FACT_YES ||
             (f->holders[i].doing == FACT_DOING_RECV && f->holders[i].doing_id == f->id))
@@ -225,91 +213,7 @@ bool rule_waiting_peer(struct rules_case *c)
     }
     if (!age_over(f->state_us, c->options->grace_us))
         return false;
-    bool elsewhere = facts_list_find_in(c->list, f->stack, f->peer_id) != NULL;
+    bool elsewhere = facts_list_peer(c->list, f) != NULL;
     waiting_for_peer(c, somebody_listens(f) || elsewhere ? SEVERITY_NOTE : SEVERITY_ATTENTION);
-    return true;
-}
-
-/* ---- unaccepted ---- */
-
-static void say_listener(struct finding *finding, const struct facts *listener)
-{
-    if (!listener)
-        return;
-    text_printf(&finding->evidence, "listener %llu on ", (unsigned long long)listener->id);
-    words_end(&finding->evidence, &listener->tuple.local, listener->tuple.local_port);
-    if (fact_known(listener->receive_queue) && fact_known(listener->send_queue))
-        text_printf(&finding->evidence, ": %llu wait, backlog %llu",
-                    (unsigned long long)listener->receive_queue,
-                    (unsigned long long)listener->send_queue);
-    text_add(&finding->evidence, "\n");
-    evidence_holders(finding, listener);
-}
-
-static void accept_remedy(struct finding *finding)
-{
-    line_printf(&finding->remedy,
-                "the missing call is accept(): see what the holder of the listener is "
-                "doing; give it more workers, or a thread that only accepts");
-    line_printf(&finding->remedy,
-                "if accept() fails with EMFILE, look for the descriptors that are "
-                "never closed");
-}
-
-bool rule_unaccepted(struct rules_case *c)
-{
-    const struct facts *f = c->f;
-    bool reset = f->state == LASTACK_CLOSED;
-    bool ended = reset || age_over(f->fin_in_us, c->options->grace_us);
-    if (f->unaccepted != FACT_YES)
-        return false;
-    if (!ended)
-        return true; /* waits its turn: healthy, and no other rule applies without a holder */
-    struct finding *finding = finding_add(c, FINDING_NEVER_ACCEPTED, SEVERITY_PROBLEM, true);
-    struct text *out = &finding->sentence;
-    text_add(out, reset ? "the peer reset it" : "the peer came, and closed its half ");
-    if (!reset)
-        words_ago(out, f->fin_in_us);
-    text_add(out,
-             " while it waited in the listener's queue: no process has accepted it, so nobody can "
-             "close it");
-    if (fact_known(f->receive_queue) && f->receive_queue > 0) {
-        words_bytes(&finding->evidence, f->receive_queue);
-        text_add(&finding->evidence, " wait in it\n");
-    }
-    say_listener(finding, facts_list_find_in(c->list, f->stack, f->listener_id));
-    accept_remedy(finding);
-    return true;
-}
-
-/* A full queue that moves is a burst: somebody must have waited in it. */
-static bool is_overdue(const struct rules_case *c)
-{
-    for (uint32_t i = 0; i < c->list->cnt; i++) {
-        const struct facts *f = &c->list->all[i];
-        if (f->unaccepted == FACT_YES && f->listener_id == c->f->id &&
-            strcmp(f->stack, c->f->stack) == 0 && age_over(f->born_us, c->options->grace_us))
-            return true;
-    }
-    return false;
-}
-
-/* True: it is a listener, healthy or not. */
-bool rule_listener(struct rules_case *c)
-{
-    const struct facts *f = c->f;
-    if (f->state != LASTACK_LISTEN)
-        return false;
-    if (!fact_known(f->receive_queue) || !fact_known(f->send_queue) || f->receive_queue == 0 ||
-        f->receive_queue < f->send_queue || !is_overdue(c))
-        return true;
-    struct finding *finding = finding_add(c, FINDING_QUEUE_FULL, SEVERITY_PROBLEM, true);
-    text_add(&finding->sentence, "the accept queue of the listener on ");
-    words_end(&finding->sentence, &f->tuple.local, f->tuple.local_port);
-    text_printf(&finding->sentence,
-                " is full (%llu wait, backlog %llu): new connections are refused",
-                (unsigned long long)f->receive_queue, (unsigned long long)f->send_queue);
-    evidence_holders(finding, f);
-    accept_remedy(finding);
     return true;
 }

@@ -143,22 +143,89 @@ const char *words_origin(enum fact_origin origin)
     return origin < FACT_ORIGIN_CNT ? words[origin] : NULL;
 }
 
+/* In brackets and escaped, if there is something. */
+static void add_detail(struct text *out, const char *before, const char *detail)
+{
+    if (!detail[0])
+        return;
+    text_printf(out, " (%s", before);
+    text_add_shown(out, detail);
+    text_add(out, ")");
+}
+
+/* Holders that are no descriptor, of a known process. */
+static void words_hidden(struct text *out, const struct fact_holder *h, bool still)
+{
+    switch (h->kind) {
+    case FACT_HOLDER_CALL:
+        text_add(out, " is still waiting in ");
+        text_add_shown(out, h->doing_text[0]    ? h->doing_text
+                            : call_of(h->doing) ? call_of(h->doing)
+                                                : "a call");
+        text_add(out, call_of(h->doing) || h->doing_text[0] ? "()" : "");
+        if (h->tid)
+            text_printf(out, " (thread %u)", h->tid);
+        text_add(out, " on a descriptor that was closed meanwhile");
+        break;
+    case FACT_HOLDER_RING:
+        text_add(out, h->tid ? " has a request in flight on it in an io_uring"
+                             : " has it registered with an io_uring");
+        add_detail(out, "", h->where);
+        break;
+    case FACT_HOLDER_MAPPING:
+        text_add(out, " has it mapped into memory");
+        add_detail(out, "at ", h->where);
+        break;
+    default:
+        text_add(out, still ? " still holds " : " holds ");
+        words_holding(out, h);
+        add_detail(out, h->kind == FACT_HOLDER_MESSAGE ? "in the AF_UNIX socket of " : "", h->where);
+    }
+}
+
 void words_holder(struct text *out, const struct facts *facts, const struct fact_holder *holder,
                   bool still)
 {
     struct text doing;
-    text_init(&doing);
+    if (out->failed)
+        return;
     if (holder->pid == FACT_NO_PID && holder->kind != FACT_HOLDER_DESCRIPTOR) {
         words_holding(out, holder);
+        add_detail(out, holder->kind == FACT_HOLDER_MESSAGE ? "in the AF_UNIX socket of " : "",
+                   holder->where);
         text_add(out, still ? " still holds it" : " holds it");
-    } else {
-        words_process(out, holder->pid, holder->program);
-        text_add(out, still ? " still holds " : " holds ");
-        words_holding(out, holder);
-        if (words_doing(&doing, facts, holder))
-            text_printf(out, " and %s", text_string(&doing));
+        return;
     }
+    words_process(out, holder->pid, holder->program);
+    if (holder->kind != FACT_HOLDER_DESCRIPTOR) {
+        words_hidden(out, holder, still);
+        return;
+    }
+    text_init(&doing);
+    text_add(out, still ? " still holds " : " holds ");
+    words_holding(out, holder);
+    if (words_doing(&doing, facts, holder))
+        text_printf(out, " and %s", text_string(&doing));
     text_free(&doing);
+}
+
+void words_site(struct text *out, const struct fact_site *site)
+{
+    if (site->function[0]) {
+        text_add_shown(out, site->function);
+        text_add(out, "()");
+    }
+    if (site->file[0]) {
+        text_add(out, site->function[0] ? " at " : "");
+        text_add_shown(out, site->file);
+        if (site->line)
+            text_printf(out, ":%u", site->line);
+    } else if (site->module[0]) {
+        text_add(out, site->function[0] ? " in " : "");
+        text_add_shown(out, site->module);
+    } else if (!site->function[0]) {
+        text_add(out, "an unknown place");
+    }
 }
 
 void words_close(struct text *out, const struct fact_call *call)

@@ -23,6 +23,8 @@ bool words_doing(struct text *out, const struct facts *facts, const struct fact_
  * `still`: "still holds". */
 void words_holder(struct text *out, const struct facts *facts, const struct fact_holder *holder,
                   bool still);
+/* "conn_open() at server.c:14", "handle() in libfoo.so", "server.c:14"; safe for a terminal. */
+void words_site(struct text *out, const struct fact_site *site);
 /* "inherited it by fork", ...; NULL if unknown. */
 const char *words_origin(enum fact_origin origin);
 /* "process 4711 (server) closed its descriptor 4, which dropped the count from 2 to 1". */

@@ -1,0 +1,255 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Questions that rules ask of the facts, and lines of evidence that they share. */
+#include <string.h>
+#include <sys/epoll.h>
+
+#include "doctor/rules_case.h"
+#include "doctor/words.h"
+
+#define HOLDERS_SHOWN 3 /* in a sentence */
+#define HOLDERS_LINES 8 /* of evidence */
+
+/* ---- questions ---- */
+
+bool has_answered(const struct facts *f)
+{
+    return age_later(f->data_out_us, f->fin_in_us);
+}
+
+bool watch_reads(const struct fact_watch *w)
+{
+    if (w->kind != FACT_WATCH_EPOLL && w->kind != FACT_WATCH_POLL)
+        return true;
+    return w->spent != FACT_YES && (w->events & (EPOLLIN | EPOLLRDNORM | EPOLLRDHUP));
+}
+
+bool holder_is_forgotten(const struct facts *f, const struct fact_holder *h)
+{
+    if (h->kind == FACT_HOLDER_MESSAGE || h->doing == FACT_DOING_STOPPED)
+        return true;
+    if (h->kind != FACT_HOLDER_DESCRIPTOR || h->watching == FACT_YES || h->threads > 1)
+        return false;
+    switch (h->doing) {
+    case FACT_DOING_ACCEPT:
+    case FACT_DOING_WAIT_CHILD:
+    case FACT_DOING_ZOMBIE:
+        return true;
+    case FACT_DOING_RECV:
+    case FACT_DOING_CONNECT:
+        return fact_known(h->doing_id) && h->doing_id != f->id;
+    default:
+        return false;
+    }
+}
+
+bool holders_all_forgotten(const struct facts *f)
+{
+    for (uint32_t i = 0; i < f->holder_cnt; i++)
+        if (!holder_is_forgotten(f, &f->holders[i]))
+            return false;
+    return f->holder_cnt > 0;
+}
+
+fact_bool holder_is_at_work(const struct facts *f, const struct fact_holder *h)
+{
+    if (h->doing == FACT_DOING_RUNNING || h->watching == FACT_YES)
+        return FACT_YES;
+    for (uint32_t i = 0; i < f->watch_cnt; i++)
+        if (f->watches[i].pid == h->pid && h->pid != FACT_NO_PID)
+            return FACT_YES;
+    if (h->doing == FACT_DOING_STOPPED || h->doing == FACT_DOING_ZOMBIE ||
+        h->watching == FACT_NO || f->watchers_known == FACT_YES)
+        return FACT_NO;
+    if (h->doing == FACT_DOING_RECV || h->doing == FACT_DOING_SEND)
+        return !fact_known(h->doing_id) ? FACT_MAYBE : h->doing_id == f->id ? FACT_YES : FACT_NO;
+    return holder_is_forgotten(f, h) ? FACT_NO : FACT_MAYBE;
+}
+
+bool any_holder_runs(const struct facts *f)
+{
+    for (uint32_t i = 0; i < f->holder_cnt; i++)
+        if (f->holders[i].doing == FACT_DOING_RUNNING)
+            return true;
+    return false;
+}
+
+bool nobody_watches(const struct facts *f)
+{
+    if (f->watch_cnt > 0 || f->holder_cnt == 0)
+        return false;
+    if (f->watchers_known == FACT_YES)
+        return true;
+    for (uint32_t i = 0; i < f->holder_cnt; i++)
+        if (f->holders[i].watching != FACT_NO)
+            return false;
+    return true;
+}
+
+uint32_t descriptor_cnt(const struct facts *f)
+{
+    uint32_t cnt = 0;
+    for (uint32_t i = 0; i < f->holder_cnt; i++)
+        cnt += f->holders[i].kind == FACT_HOLDER_DESCRIPTOR;
+    return cnt;
+}
+
+uint32_t process_cnt(const struct facts *f)
+{
+    uint32_t cnt = 0;
+    for (uint32_t i = 0; i < f->holder_cnt && i < 64; i++) {
+        bool seen = f->holders[i].kind != FACT_HOLDER_DESCRIPTOR;
+        for (uint32_t j = 0; j < i && !seen; j++)
+            seen = f->holders[j].kind == FACT_HOLDER_DESCRIPTOR &&
+                   f->holders[j].pid == f->holders[i].pid;
+        cnt += !seen;
+    }
+    return cnt;
+}
+
+/* ---- words ---- */
+
+void line_printf(struct text *lines, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    text_vprintf(lines, format, args);
+    va_end(args);
+    text_add(lines, "\n");
+}
+
+void say_ago(struct text *out, const struct facts *f, uint64_t age_us)
+{
+    if (fact_known(age_us) && f->at_least == FACT_YES)
+        text_add(out, "at least ");
+    words_ago(out, age_us);
+}
+
+void say_fin(struct text *out, const struct facts *f)
+{
+    text_add(out, "the peer's FIN came ");
+    say_ago(out, f, fin_age(f));
+}
+
+void say_holders(struct text *out, const struct facts *f, bool still)
+{
+    if (f->holder_cnt == 0)
+        text_add(out, still ? "another reference to it stays" : "who holds it is not known");
+    for (uint32_t i = 0; i < f->holder_cnt && i < HOLDERS_SHOWN; i++) {
+        text_add(out, i ? "; " : "");
+        words_holder(out, f, &f->holders[i], still);
+    }
+    if (f->holder_cnt > HOLDERS_SHOWN)
+        text_printf(out, "; and %u more", f->holder_cnt - HOLDERS_SHOWN);
+}
+
+/* ---- evidence ---- */
+
+static void evidence_holder(struct finding *finding, const struct facts *f,
+                            const struct fact_holder *h)
+{
+    const char *origin = words_origin(h->origin);
+    words_holder(&finding->evidence, f, h, false);
+    if (origin)
+        text_printf(&finding->evidence, "; it %s", origin);
+    if (fact_known(h->since_us)) {
+        text_add(&finding->evidence, origin ? " " : "; since ");
+        words_duration(&finding->evidence, h->since_us);
+        text_add(&finding->evidence, origin ? " ago" : "");
+    }
+    text_add(&finding->evidence, "\n");
+}
+
+void evidence_holders(struct finding *finding, const struct facts *f)
+{
+    uint32_t shown = f->holder_cnt <= HOLDERS_LINES ? f->holder_cnt : HOLDERS_LINES;
+    for (uint32_t i = 0; i < shown; i++)
+        evidence_holder(finding, f, &f->holders[i]);
+    if (shown < f->holder_cnt)
+        line_printf(&finding->evidence, "and %u more hold it", f->holder_cnt - shown);
+    if (fact_known(f->references) && f->references > f->holder_cnt)
+        line_printf(&finding->evidence, "%llu of its %llu references could not be named",
+                    (unsigned long long)(f->references - f->holder_cnt),
+                    (unsigned long long)f->references);
+    if (f->container[0]) {
+        text_add(&finding->evidence, "in container ");
+        text_add_shown(&finding->evidence, f->container);
+        text_add(&finding->evidence, "\n");
+    }
+}
+
+void evidence_closes(struct finding *finding, const struct facts *f, uint64_t since_us)
+{
+    for (uint32_t i = 0; i < f->close_cnt; i++) {
+        if (!age_after(f->closes[i].age_us, since_us))
+            continue;
+        words_ago(&finding->evidence, f->closes[i].age_us);
+        text_add(&finding->evidence, ": ");
+        words_close(&finding->evidence, &f->closes[i]);
+        text_add(&finding->evidence, "\n");
+    }
+}
+
+void evidence_peer(struct finding *finding, const struct rules_case *c)
+{
+    const struct facts *peer = facts_list_peer(c->list, c->f);
+    if (!peer)
+        return;
+    text_add(&finding->evidence, "the other end is ");
+    if (strcmp(peer->stack, c->f->stack) != 0) {
+        text_add_shown(&finding->evidence, peer->stack);
+        text_add(&finding->evidence, "/");
+    }
+    text_printf(&finding->evidence, "%llu (%s)", (unsigned long long)peer->id,
+                fact_state_name(peer->state));
+    for (uint32_t i = 0; i < peer->holder_cnt && i < HOLDERS_SHOWN; i++) {
+        text_add(&finding->evidence, i ? "; " : ": ");
+        words_holder(&finding->evidence, peer, &peer->holders[i], false);
+    }
+    text_add(&finding->evidence, "\n");
+}
+
+static void add_place(struct text *line, const struct rules_case *c, const char *before,
+                      fact_site_id id)
+{
+    const struct fact_site *site = facts_site(c->list, id);
+    if (!site)
+        return;
+    if (line->len)
+        text_add(line, "; ");
+    text_add(line, before);
+    words_site(line, site);
+}
+
+void evidence_places(struct finding *finding, const struct rules_case *c)
+{
+    const struct facts *f = c->f;
+    struct text line;
+    if (finding->evidence.failed)
+        return;
+    text_init(&line);
+    add_place(&line, c, "born at ", f->born_at);
+    add_place(&line, c, "the end was read at ", f->eof_read_at);
+    if (facts_site(c->list, f->sibling_close_at) && number_over(f->sibling_closed_cnt, 0)) {
+        text_add(&line, line.len ? "; " : "");
+        text_printf(&line, "%llu", (unsigned long long)f->sibling_closed_cnt);
+        if (fact_known(f->sibling_cnt))
+            text_printf(&line, " of %llu", (unsigned long long)f->sibling_cnt);
+        text_add(&line, " siblings born there are closed at ");
+        words_site(&line, facts_site(c->list, f->sibling_close_at));
+        text_add(&line, ": this one never came there");
+    }
+    if (line.len)
+        line_printf(&finding->evidence, "%s", text_string(&line));
+    text_free(&line);
+}
+
+void evidence_thread(struct finding *finding, const struct rules_case *c, uint32_t pid,
+                     fact_site_id at)
+{
+    const struct fact_site *site = facts_site(c->list, at);
+    if (!site)
+        return;
+    text_printf(&finding->evidence, "process %u sits at ", pid);
+    words_site(&finding->evidence, site);
+    text_add(&finding->evidence, "\n");
+}

@@ -1,0 +1,406 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Rules about a close that did not end it, because something else holds on: another process, a
+ * second descriptor, or a reference that no list of descriptors shows. */
+#include <stdio.h>
+#include <string.h>
+
+#include "doctor/rules_case.h"
+#include "doctor/words.h"
+
+/* ---- a close is known, and what it left ---- */
+
+/* A holder whose descriptor is not the one that was meant to be used: the process that opened or
+ * accepted the socket while another one closed it, or a second descriptor of the one that closed.
+ */
+static bool holder_is_left_over(const struct fact_holder *h, const struct fact_call *close)
+{
+    if (h->kind != FACT_HOLDER_DESCRIPTOR || h->origin == FACT_ORIGIN_EXEC)
+        return true;
+    if (h->pid == close->pid && close->pid != FACT_NO_PID)
+        return true;
+    return h->origin == FACT_ORIGIN_ACCEPT || h->origin == FACT_ORIGIN_SOCKET;
+}
+
+/* Every descriptor that stays is one of those, and none of their processes is at work. */
+static bool holders_all_left_over(const struct facts *f, const struct fact_call *close)
+{
+    for (uint32_t i = 0; i < f->holder_cnt; i++)
+        if (!holder_is_left_over(&f->holders[i], close) ||
+            f->holders[i].doing == FACT_DOING_RUNNING)
+            return false;
+    return f->holder_cnt > 0;
+}
+
+/* The close that was meant to end the connection and could not; NULL if there is none. `certain`
+ * says how sure that is.
+ *
+ * A close that leaves references is how a forking server should work: the parent closes its copy
+ * and the child goes on. What tells the leak from that is who is left: somebody whose turn it is
+ * not, or somebody who can do nothing with it; and that the close came after the peer's FIN. A
+ * process that merely exits may have had the descriptor by accident, and closed nothing on purpose.
+ */
+static const struct fact_call *shared_close(const struct rules_case *c, bool *certain)
+{
+    const struct facts *f = c->f;
+    const struct fact_call *last = f->close_cnt ? &f->closes[f->close_cnt - 1] : NULL;
+    if (!last || !number_over(last->left, 0) || f->references == 0 ||
+        !age_over(last->age_us, c->options->grace_us))
+        return NULL;
+    if (f->shut_wr == FACT_YES || f->unaccepted == FACT_YES)
+        return NULL;
+    if (age_later(f->data_out_us, last->age_us))
+        return NULL; /* another holder still sends */
+    bool all_forgotten = holders_all_forgotten(f);
+    bool after_fin = age_after(last->age_us, f->fin_in_us);
+    bool left_over = after_fin && holders_all_left_over(f, last);
+    bool was_read = age_after(last->age_us, f->eof_read_us); /* the one who closed was done */
+    bool deliberate = last->kind == FACT_CALL_CLOSE || last->kind == FACT_CALL_DUP_OVER;
+    *certain = after_fin && (all_forgotten || was_read || (left_over && deliberate));
+    return *certain || left_over || all_forgotten ? last : NULL;
+}
+
+static void shared_remedy(struct finding *finding, const struct facts *f,
+                          const struct fact_call *close)
+{
+    struct text *out = &finding->remedy;
+    const struct fact_holder *h = f->holder_cnt ? &f->holders[0] : NULL;
+    if (h && h->kind == FACT_HOLDER_MESSAGE) {
+        line_printf(out,
+                    "receive that message and close the descriptor, or close the AF_UNIX socket "
+                    "in which it waits");
+    } else if (h && h->pid == close->pid && h->pid != FACT_NO_PID) {
+        line_printf(out,
+                    "close descriptor %d too: the process had more than one for this socket "
+                    "(dup, dup2, fcntl)",
+                    h->fd);
+    } else if (h && h->origin == FACT_ORIGIN_EXEC) {
+        line_printf(out,
+                    "make the descriptor close-on-exec (SOCK_CLOEXEC in socket() and accept4()), "
+                    "so that programs that are started do not keep it");
+    } else if (h && h->origin == FACT_ORIGIN_FORK) {
+        line_printf(out, "close it in the child that does not use it, right after fork()");
+    } else {
+        line_printf(out, "close it in the parent after fork()");
+    }
+    line_printf(out,
+                "or call shutdown(fd, SHUT_RDWR) before close(fd) in the %s that ends the "
+                "conversation: that sends the FIN whatever the count",
+                h && h->origin == FACT_ORIGIN_FORK ? "process" : "child");
+}
+
+static const char *shared_code(const struct facts *f, const struct fact_call *close)
+{
+    static const char *const hidden[FACT_HOLDER_KIND_CNT] = {
+        [FACT_HOLDER_DESCRIPTOR] = NULL,
+        [FACT_HOLDER_MESSAGE] = FINDING_HELD_BY_MESSAGE,
+        [FACT_HOLDER_CALL] = FINDING_CLOSED_BUT_BUSY,
+        [FACT_HOLDER_RING] = FINDING_HELD_BY_RING,
+        [FACT_HOLDER_MAPPING] = FINDING_HELD_BY_MAPPING,
+        [FACT_HOLDER_OTHER] = FINDING_HELD_HIDDEN,
+    };
+    const struct fact_holder *h = f->holder_cnt ? &f->holders[0] : NULL;
+    if (!h)
+        return FINDING_LAST_CLOSE_MISSING;
+    if (hidden[h->kind])
+        return hidden[h->kind];
+    if (h->pid == close->pid && h->pid != FACT_NO_PID)
+        return FINDING_DUP_HOLDS;
+    bool heir = h->origin == FACT_ORIGIN_FORK || h->origin == FACT_ORIGIN_EXEC ||
+                h->origin == FACT_ORIGIN_MESSAGE;
+    return heir ? FINDING_HEIR_HOLDS : FINDING_LAST_CLOSE_MISSING;
+}
+
+bool rule_closed_and_held(struct rules_case *c)
+{
+    const struct facts *f = c->f;
+    bool certain = false, after_fin;
+    const struct fact_call *close = NULL;
+    if (is_close_wait(f) || f->state == LASTACK_ESTABLISHED)
+        close = shared_close(c, &certain);
+    if (!close)
+        return false;
+    after_fin = age_after(close->age_us, f->fin_in_us);
+    struct finding *finding = finding_add(c, shared_code(f, close), SEVERITY_PROBLEM, certain);
+    struct text *out = &finding->sentence;
+    if (after_fin) {
+        say_fin(out, f);
+        text_add(out, "; then ");
+    } else {
+        words_ago(out, close->age_us);
+        text_add(out, " ");
+    }
+    words_close(out, close);
+    text_add(out, ", so no FIN left; ");
+    if (!after_fin && fact_known(f->fin_in_us)) {
+        say_fin(out, f);
+        text_add(out, "; ");
+    }
+    say_holders(out, f, true);
+    evidence_closes(finding, f, after_fin ? f->fin_in_us : FACT_NEVER - 1);
+    evidence_holders(finding, f);
+    shared_remedy(finding, f, close);
+    return true;
+}
+
+/* ---- nothing but hidden references ---- */
+
+struct hidden {
+    const char *code;
+    enum severity severity;
+    const struct fact_holder *by;
+};
+
+/* A ring may own a socket for good (direct descriptors): only what it has to do with an end that the
+ * peer has sent is news. A request in flight on a closed descriptor is news at once. */
+static bool judge_hidden(const struct facts *f, struct hidden *hidden)
+{
+    const struct fact_holder *h = hidden->by;
+    bool ended = f->state == LASTACK_CLOSE_WAIT;
+    hidden->severity = ended ? SEVERITY_PROBLEM : SEVERITY_ATTENTION;
+    switch (h->kind) {
+    case FACT_HOLDER_CALL:
+        hidden->code = FINDING_CLOSED_BUT_BUSY;
+        hidden->severity = SEVERITY_PROBLEM;
+        return true;
+    case FACT_HOLDER_MESSAGE:
+        hidden->code = FINDING_HELD_BY_MESSAGE;
+        return true;
+    case FACT_HOLDER_RING:
+        hidden->code = h->tid ? FINDING_CLOSED_BUT_BUSY : FINDING_HELD_BY_RING;
+        return h->tid || ended;
+    case FACT_HOLDER_MAPPING:
+        hidden->code = FINDING_HELD_BY_MAPPING;
+        return true;
+    default:
+        /* A user inside the kernel (a network disk) may hold it by right. */
+        hidden->code = FINDING_HELD_HIDDEN;
+        hidden->severity = ended ? SEVERITY_ATTENTION : SEVERITY_NOTE;
+        return true;
+    }
+}
+
+/* A registration explains a request on the same socket: the ring owns it. */
+static const struct fact_holder *choose_hidden(const struct facts *f)
+{
+    const struct fact_holder *best = &f->holders[0];
+    for (uint32_t i = 0; i < f->holder_cnt; i++) {
+        const struct fact_holder *h = &f->holders[i];
+        if (h->kind == FACT_HOLDER_RING && h->tid == 0)
+            return h;
+        if (best->kind == FACT_HOLDER_OTHER && h->kind != FACT_HOLDER_OTHER)
+            best = h;
+    }
+    return best;
+}
+
+static void remedy_hidden(struct text *out, const struct fact_holder *h)
+{
+    switch (h->kind) {
+    case FACT_HOLDER_CALL:
+        line_printf(out, "call shutdown(fd, SHUT_RDWR) before close(fd): it sends the FIN at once "
+                         "and wakes the thread that waits; close() alone does neither");
+        break;
+    case FACT_HOLDER_MESSAGE:
+        line_printf(out, "receive that message and close the descriptor, or close the AF_UNIX "
+                         "socket in which it waits");
+        break;
+    case FACT_HOLDER_RING:
+        line_printf(out, h->tid ? "cancel the request before close() (IORING_OP_ASYNC_CANCEL), or "
+                                  "call shutdown(fd, SHUT_RDWR) first"
+                                : "end it in the ring: IORING_OP_SHUTDOWN, then IORING_OP_CLOSE of "
+                                  "the registered file (io_uring_register_files_update with -1)");
+        break;
+    case FACT_HOLDER_MAPPING:
+        line_printf(out, "munmap() it as well: a mapping keeps the socket like a descriptor");
+        break;
+    default:
+        line_printf(out, "look for a user inside the kernel (network disks, tunnels), or run "
+                         "lastack why as root with BPF, which can name more");
+    }
+}
+
+bool rule_hidden(struct rules_case *c)
+{
+    const struct facts *f = c->f;
+    bool open = f->state == LASTACK_ESTABLISHED || is_close_wait(f);
+    if (!open || f->unaccepted == FACT_YES || f->orphan == FACT_YES || f->holder_cnt == 0 ||
+        descriptor_cnt(f) > 0 || f->holders_known != FACT_YES ||
+        !age_over(facts_age(f), c->options->grace_us))
+        return false;
+    struct hidden hidden = {.by = choose_hidden(f)};
+    if (!judge_hidden(f, &hidden))
+        return false;
+    struct finding *finding = finding_add(c, hidden.code, hidden.severity,
+                                          hidden.by->kind != FACT_HOLDER_OTHER);
+    struct text *out = &finding->sentence;
+    text_add(out, "no process has a descriptor of it any more, and yet no FIN left: ");
+    words_holder(out, f, hidden.by, true);
+    if (is_close_wait(f)) {
+        text_add(out, "; ");
+        say_fin(out, f);
+    }
+    evidence_thread(finding, c, hidden.by->pid, hidden.by->doing_at);
+    evidence_holders(finding, f);
+    evidence_places(finding, c);
+    evidence_peer(finding, c);
+    remedy_hidden(&finding->remedy, hidden.by);
+    return true;
+}
+
+/* ---- who made it has closed it ---- */
+
+/* Another program than the one that made it: it came along over exec. */
+static bool came_by_exec(const struct facts *f, const struct fact_holder *h)
+{
+    return h->origin == FACT_ORIGIN_EXEC ||
+           (f->creator_program[0] && h->program[0] &&
+            strcmp(f->creator_program, h->program) != 0);
+}
+
+/* How sure it is that none of those who are left is there to serve it. A worker that was forked for
+ * this connection looks the same until one sees what it does. */
+static fact_bool heirs_only_hold(const struct facts *f)
+{
+    fact_bool answer = FACT_YES;
+    for (uint32_t i = 0; i < f->holder_cnt; i++) {
+        const struct fact_holder *h = &f->holders[i];
+        fact_bool works = holder_is_at_work(f, h);
+        if (h->kind != FACT_HOLDER_DESCRIPTOR || works == FACT_YES)
+            return FACT_NO;
+        /* 0, 1, 2: a program that is started for a connection (inetd) finds it there. */
+        bool started_for_it = came_by_exec(f, h) && h->fd >= 0 && h->fd <= 2;
+        bool idle = holder_is_forgotten(f, h) || h->doing == FACT_DOING_SLEEP ||
+                    (came_by_exec(f, h) && !started_for_it);
+        bool end_read = f->fin_consumed == FACT_YES || fact_known(f->eof_read_us);
+        if (!idle && !end_read)
+            return FACT_NO; /* who has to read may be busy with its answer */
+        if (works == FACT_MAYBE || !idle)
+            answer = FACT_MAYBE;
+    }
+    return answer;
+}
+
+static void remedy_heir(struct text *out, const struct facts *f, const struct fact_holder *h)
+{
+    if (came_by_exec(f, h))
+        line_printf(out, "make the descriptor close-on-exec (SOCK_CLOEXEC in socket() and "
+                         "accept4()), so that programs that are started do not keep it");
+    else if (h->origin == FACT_ORIGIN_MESSAGE)
+        line_printf(out, "close descriptor %d in process %u, which received it in a message", h->fd,
+                    h->pid);
+    else
+        line_printf(out, "close descriptor %d in process %u if it has no use for it: right after "
+                         "fork() in the child", h->fd, h->pid);
+    line_printf(out, "or call shutdown(fd, SHUT_RDWR) before close(fd) in process %u: that "
+                     "sends the FIN whatever the count",
+                f->creator_pid);
+}
+
+bool rule_heir(struct rules_case *c)
+{
+    const struct facts *f = c->f;
+    bool ended = is_close_wait(f);
+    if ((!ended && f->state != LASTACK_ESTABLISHED) || f->creator_pid == FACT_NO_PID ||
+        f->creator_alive != FACT_YES || f->creator_holds != FACT_NO || f->holder_cnt == 0 ||
+        f->unaccepted == FACT_YES || f->shut_wr == FACT_YES || has_answered(f) ||
+        !age_over(facts_age(f), c->options->grace_us))
+        return false;
+    fact_bool only_hold = heirs_only_hold(f);
+    if (only_hold == FACT_NO || (!ended && (only_hold != FACT_YES || f->moved == FACT_YES)))
+        return false;
+    bool sure = ended && only_hold == FACT_YES;
+    struct finding *finding =
+        finding_add(c, FINDING_HEIR_HOLDS, sure ? SEVERITY_PROBLEM : SEVERITY_ATTENTION, sure);
+    struct text *out = &finding->sentence;
+    words_process(out, f->creator_pid, f->creator_program);
+    text_add(out, " made it and has closed its descriptor; ");
+    say_holders(out, f, true);
+    text_add(out, ", so that close() sent no FIN");
+    if (ended) {
+        text_add(out, "; ");
+        say_fin(out, f);
+    }
+    evidence_closes(finding, f, FACT_NEVER - 1);
+    evidence_holders(finding, f);
+    evidence_places(finding, c);
+    evidence_peer(finding, c);
+    remedy_heir(&finding->remedy, f, &f->holders[0]);
+    return true;
+}
+
+/* ---- company ---- */
+
+static void say_creator_waits(struct finding *finding, const struct facts *f)
+{
+    for (uint32_t i = 0; i < f->holder_cnt; i++) {
+        const struct fact_holder *h = &f->holders[i];
+        bool made_it = h->pid == f->creator_pid || h->origin == FACT_ORIGIN_ACCEPT;
+        if (h->pid == FACT_NO_PID || !made_it || !holder_is_forgotten(f, h))
+            continue;
+        words_process(&finding->evidence, h->pid, h->program);
+        line_printf(&finding->evidence,
+                    " made it, does not serve it, and keeps its copy: close it there after fork()");
+        return;
+    }
+}
+
+static void add_dup(struct rules_case *c)
+{
+    const struct facts *f = c->f;
+    const struct fact_holder *h = &f->holders[0];
+    struct finding *finding = finding_add(c, FINDING_DUP_HOLDS, SEVERITY_NOTE, true);
+    words_process(&finding->sentence, h->pid, h->program);
+    text_printf(&finding->sentence, " has %u descriptors of it: all of them must be closed",
+                descriptor_cnt(f));
+    for (uint32_t i = 1; i < f->holder_cnt && i < 4; i++)
+        if (f->holders[i].fd >= 0 && h->fd >= 0)
+            line_printf(&finding->remedy, "close descriptor %d as well as %d", f->holders[i].fd,
+                        h->fd);
+}
+
+void add_many_holders(struct rules_case *c)
+{
+    const struct facts *f = c->f;
+    const struct finding *cause = finding_last(c);
+    if (!is_close_wait(f) || descriptor_cnt(f) < 2 ||
+        (cause->class != CLASS_UNREAD && cause->class != CLASS_DEAF))
+        return;
+    if (process_cnt(f) < 2) {
+        add_dup(c);
+        return;
+    }
+    struct finding *finding = finding_add(c, FINDING_MANY_HOLDERS, SEVERITY_NOTE, true);
+    text_printf(&finding->sentence,
+                "%u processes hold it: the FIN leaves only when the last of them has closed",
+                process_cnt(f));
+    say_creator_waits(finding, f);
+    line_printf(&finding->remedy, "close it in every process that holds it; or call shutdown(fd, "
+                                  "SHUT_RDWR) in one, which acts for all");
+}
+
+void add_stuck_holder(struct rules_case *c)
+{
+    const struct facts *f = c->f;
+    const char *class = c->out->all[c->from].class;
+    bool shared = class == CLASS_SHARED, stopped = true;
+    if ((!shared && class != CLASS_UNREAD && class != CLASS_DEAF) || f->state == LASTACK_CLOSED ||
+        c->out->all[c->from].code == FINDING_OPEN_AT_EXIT || !holders_all_forgotten(f))
+        return;
+    for (uint32_t i = 0; i < f->holder_cnt; i++)
+        stopped = stopped && (f->holders[i].doing == FACT_DOING_STOPPED ||
+                              f->holders[i].kind == FACT_HOLDER_MESSAGE);
+    struct finding *finding = finding_add(c, FINDING_HOLDER_STUCK, SEVERITY_PROBLEM, stopped);
+    say_holders(&finding->sentence, f, false);
+    text_add(&finding->sentence, stopped ? ": it cannot act on the connection"
+                                         : ": nothing that it waits for concerns this connection");
+    evidence_holders(finding, f);
+    const struct fact_holder *h = &f->holders[0];
+    if (h->doing == FACT_DOING_STOPPED && h->pid != FACT_NO_PID)
+        line_printf(&finding->remedy, "let it go on (kill -CONT %u), or end it", h->pid);
+    else if (h->kind == FACT_HOLDER_MESSAGE)
+        line_printf(&finding->remedy, "receive the message, then close the descriptor");
+    else if (!shared) /* whose remedy says it already */
+        line_printf(&finding->remedy,
+                    "close the descriptor where the connection is handed on (after "
+                    "fork(), after sendmsg()), before waiting for the next one");
+}

@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Rules about what nobody has read: unread data, an unread end, a window that this has shut. */
+#include <stdio.h>
+#include <string.h>
+
+#include "doctor/rules_case.h"
+#include "doctor/words.h"
+
+#define POOL_MAX      100 /* connections of a pool to one service; more are hardly kept on purpose */
+#define POOL_LAST_LEN 48  /* bytes with which TLS says good-bye (close_notify) */
+
+/* The peer has more to say and cannot: our window is shut, and there is a sign that it stays so. */
+static bool is_stuck_reader(const struct rules_case *c)
+{
+    const struct facts *f = c->f;
+    if ((f->state != LASTACK_ESTABLISHED && f->state != LASTACK_FIN_WAIT_2) ||
+        f->receive_window != 0 || !number_over(f->receive_queue, 0) || f->orphan == FACT_YES ||
+        f->unaccepted == FACT_YES || f->moved == FACT_YES ||
+        !age_over(f->data_in_us, c->options->grace_us))
+        return false;
+    const struct facts *peer = facts_list_peer(c->list, f);
+    return holders_all_forgotten(f) || nobody_watches(f) ||
+           (peer && peer->state == LASTACK_FIN_WAIT_1);
+}
+
+static void unread_sentence(struct text *out, const struct facts *f)
+{
+    if (f->state != LASTACK_CLOSE_WAIT) {
+        words_bytes(out, f->receive_queue);
+        text_add(out,
+                 " wait unread and have shut the window: the peer can send nothing more, not even "
+                 "its FIN");
+        return;
+    }
+    say_fin(out, f);
+    if (number_over(f->receive_queue, 0)) {
+        text_add(out, " and waits behind ");
+        words_bytes(out, f->receive_queue);
+        text_add(out, " that no holder has read");
+    } else {
+        text_add(out, " and no holder has read it");
+    }
+    text_add(out, ": ");
+    say_holders(out, f, false);
+}
+
+/* A connection that this side opened, used, and put aside: whoever takes it up again will look. */
+static bool is_pooled(const struct facts *f)
+{
+    bool few = !fact_known(f->alike_cnt) || f->alike_cnt <= POOL_MAX;
+    return is_close_wait(f) && f->passive == FACT_NO && few && nobody_watches(f) &&
+           fact_known(f->receive_queue) && f->receive_queue <= POOL_LAST_LEN &&
+           number_over(f->bytes_in, f->receive_queue) && number_over(f->bytes_out, 0) &&
+           !has_answered(f) && !holders_all_forgotten(f);
+}
+
+static void say_pooled(struct rules_case *c)
+{
+    const struct facts *f = c->f;
+    struct finding *finding = finding_add(c, FINDING_POOL_IDLE, SEVERITY_NOTE, false);
+    struct text *out = &finding->sentence;
+    say_fin(out, f);
+    text_add(out, " while it lay idle in ");
+    words_process(out, f->holders[0].pid, f->holders[0].program);
+    text_add(out, ": a connection of a pool, most likely, which is looked at when it is used again");
+    if (number_over(f->receive_queue, 0)) {
+        words_bytes(&finding->evidence, f->receive_queue);
+        text_add(&finding->evidence, " wait before the end, as much as TLS says when it leaves\n");
+    }
+    if (number_over(f->alike_cnt, 1))
+        line_printf(&finding->evidence, "%llu like it to the same service; while that number stays, "
+                                        "it is a pool, and if it grows, a leak",
+                    (unsigned long long)f->alike_cnt);
+    evidence_holders(finding, f);
+    evidence_places(finding, c);
+    line_printf(&finding->remedy, "let the pool drop idle connections before the peer does (idle "
+                                  "timeout below the peer's), or look before it uses one again");
+}
+
+/* Those who would read are at it, or have been since. */
+static bool is_busy(const struct facts *f)
+{
+    return any_holder_runs(f) || has_answered(f) || f->moved == FACT_YES;
+}
+
+static void say_unread(struct rules_case *c, const char *code, bool stuck)
+{
+    const struct facts *f = c->f;
+    bool busy = is_busy(f) || (stuck && !holders_all_forgotten(f));
+    struct finding *finding =
+        finding_add(c, code, busy ? SEVERITY_ATTENTION : SEVERITY_PROBLEM, true);
+    unread_sentence(&finding->sentence, f);
+    if (nobody_watches(f))
+        line_printf(&finding->evidence, "no poll, epoll or blocked call of a holder would tell it");
+    if (has_answered(f)) {
+        text_add(&finding->evidence, "it last sent data ");
+        words_ago(&finding->evidence, f->data_out_us);
+        text_add(&finding->evidence,
+                 ", after the FIN: a half-close on purpose that rests is possible\n");
+    }
+    evidence_places(finding, c);
+    evidence_holders(finding, f);
+    if (stuck)
+        evidence_peer(finding, c);
+    line_printf(&finding->remedy,
+                "read until recv() returns 0, then close; or close at once, which "
+                "resets the connection if data is unread");
+    line_printf(&finding->remedy,
+                "keep the descriptor in poll or epoll with POLLRDHUP (EPOLLRDHUP) "
+                "while its data is not wanted");
+}
+
+bool rule_unread(struct rules_case *c)
+{
+    const struct facts *f = c->f;
+    bool bytes = number_over(f->receive_queue, 0);
+    bool end_waits = f->eof_read_us == FACT_NEVER || f->fin_consumed == FACT_NO;
+    bool waits = is_close_wait(f) && (end_waits || bytes) &&
+                 age_over(fin_age(f), c->options->grace_us);
+    bool stuck = is_stuck_reader(c);
+    if (!waits && !stuck)
+        return false;
+    if (!stuck && is_pooled(f))
+        say_pooled(c);
+    else
+        say_unread(c,
+                   stuck   ? FINDING_WINDOW_SHUT
+                   : bytes ? FINDING_UNREAD_DATA
+                           : FINDING_UNREAD_END,
+                   stuck);
+    return true;
+}
