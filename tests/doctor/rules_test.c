@@ -238,45 +238,6 @@ TEST(age_is_no_verdict)
     }
 }
 
-/* A thousand connections that leak in the same way are one group, worst first. */
-TEST(same_leaks_are_one_group)
-{
-    struct facts_list list;
-    struct findings findings;
-    struct finding_groups groups;
-    facts_list_init(&list);
-    findings_init(&findings);
-    for (uint64_t id = 1; id <= 1001; id++) {
-        struct facts *f = facts_list_add(&list);
-        REQUIRE(f);
-        f->id = id;
-        f->references = 1;
-        f->passive = FACT_YES;
-        f->tuple.local_port = 80;
-        f->tuple.remote_port = (uint16_t)id;
-        f->state = id == 500 ? LASTACK_FIN_WAIT_2 : LASTACK_CLOSE_WAIT;
-        f->fin_in_us = f->fin_out_us = f->state_us = f->eof_read_us = id * 1000000 + 5000000;
-        struct fact_holder *h = facts_holder_add(&list, f);
-        REQUIRE(h);
-        h->pid = (uint32_t)id;
-        h->fd = 3;
-        snprintf(h->program, sizeof h->program, "leaky");
-    }
-    diagnose(&findings, &list, NULL);
-    REQUIRE(findings_group(&groups, &findings, SEVERITY_ATTENTION));
-    CHECK_EQ(groups.cnt, 2);
-    REQUIRE(groups.cnt == 2);
-    CHECK_STR(groups.all[0].first->code, "end-seen");
-    CHECK_EQ(groups.all[0].record_cnt, 1000);
-    CHECK_EQ(groups.all[0].first->about->id, 1001); /* the oldest */
-    CHECK_EQ(groups.all[0].members[0]->id, 1001);
-    CHECK_STR(groups.all[1].first->code, "fin-wait-held");
-    CHECK_EQ(groups.all[1].record_cnt, 1);
-    finding_groups_free(&groups);
-    findings_free(&findings);
-    facts_list_free(&list);
-}
-
 /* The same ids and addresses in two stacks are strangers to each other. */
 TEST(stacks_are_worlds_of_their_own)
 {
