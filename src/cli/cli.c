@@ -15,14 +15,26 @@
 
 const char cli_version[] = "lastack " LASTACK_VERSION;
 
+static struct text *complaints;
+
+void complain_into(struct text *collected)
+{
+    complaints = collected;
+}
+
 void complain(const char *command, const char *format, ...)
 {
     va_list args;
     va_start(args, format);
-    fflush(stdout);
-    fprintf(stderr, "%s: ", command);
-    vfprintf(stderr, format, args);
-    fputc('\n', stderr);
+    if (complaints) {
+        text_vprintf(complaints, format, args);
+        text_add(complaints, "\n");
+    } else {
+        fflush(stdout);
+        fprintf(stderr, "%s: ", command);
+        vfprintf(stderr, format, args);
+        fputc('\n', stderr);
+    }
     va_end(args);
 }
 
@@ -156,7 +168,8 @@ int catch_look(struct catch *catch, const char *command, const struct look *look
     memset(catch, 0, sizeof *catch);
     facts_list_init(&catch->list);
     text_init(&catch->unseen);
-    progress_start(command);
+    if (!complaints)
+        progress_start(command);
     if (look->file)
         status = read_file(catch, command, look->file);
     else if (look->stack && is_kernel(look->stack))

@@ -24,6 +24,8 @@ int end_main(int argc, char **argv);
 
 /* "lastack ss: " and a sentence to standard error. */
 void complain(const char *command, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* From now on collect complaints instead of writing them (and show no progress); NULL: as before. */
+void complain_into(struct text *collected);
 /* The same with something of a stranger's between two texts, escaped. */
 void complain_shown(const char *command, const char *head, const char *raw, const char *tail);
 

@@ -24,21 +24,23 @@ static const struct command {
 static void print_help(FILE *out)
 {
     fputs("Usage: lastack COMMAND [OPTION...]\n"
-          "A TCP/IP stack in user space in which every connection's end is accounted for.\n\n",
+          "A TCP/IP stack in user space in which every connection's end is accounted for, and a\n"
+          "doctor for connections that will not end, the kernel's as well.\n\n",
           out);
     for (size_t i = 0; i < COMMAND_CNT; i++)
         fprintf(out, "  %-8s %s\n", commands[i].name, commands[i].help);
     fputs("\n"
           "Examples:\n"
+          "  lastack why                     which connections will not end, and why\n"
+          "  lastack why 4097                the story of one\n"
+          "  lastack ss -p                   all connections, and who holds them\n"
+          "  lastack end 4097                what would end it, and what each side would see\n"
           "  lastack run -- ./server         a server on lastack's TCP\n"
-          "  lastack ss -p                   its connections, and who holds them\n"
-          "  lastack why                     which of them will not end, and why\n"
-          "  lastack end 7                   end one\n"
           "\n"
           "lastack COMMAND --help says more; so do the manual pages lastack(1), lastack-run(1),\n"
           "lastack-ss(1), lastack-why(1), lastack-end(1).\n"
           "\n"
-          "Exit status: 0 done, 1 not done, 2 wrong usage, 3 no stack is running;\n"
+          "Exit status: 0 done, 1 not done (why: something needs attention), 2 wrong usage;\n"
           "lastack run ends with the status of its program.\n",
           out);
 }

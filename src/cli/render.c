@@ -16,12 +16,13 @@ void screen_init(struct screen *screen, FILE *file)
     bool terminal = isatty(fileno(file));
     screen->file = file;
     screen->colour = terminal && !(none && *none) && term && strcmp(term, "dumb") != 0;
-    screen->width = 0;
+    screen->width = screen->height = 0;
     if (terminal) {
         if (ioctl(fileno(file), TIOCGWINSZ, &size) == 0 && size.ws_col)
             screen->width = size.ws_col;
         else
             screen->width = columns ? (unsigned)strtoul(columns, NULL, 10) : 80;
+        screen->height = size.ws_row;
         if (screen->width < WIDTH_MIN)
             screen->width = WIDTH_MIN;
     }
@@ -51,22 +52,75 @@ void screen_put(const struct screen *screen, enum style style, const char *text)
     screen_end(screen, style);
 }
 
-/* Columns of a text whose controls are escaped already: UTF-8 sequences count as one. */
-static unsigned columns_of(const char *text, size_t len)
+/* ---- widths ---- */
+
+/* Bytes and code point of the character at `text`; what is no UTF-8 counts as one byte. */
+static size_t character(const char *text, uint32_t *code)
+{
+    const unsigned char *c = (const unsigned char *)text;
+    size_t len = c[0] >= 0xf0 ? 4 : c[0] >= 0xe0 ? 3 : c[0] >= 0xc0 ? 2 : 1;
+    *code = len == 1 ? c[0] : c[0] & (0x7fu >> len);
+    for (size_t i = 1; i < len; i++) {
+        if ((c[i] & 0xc0) != 0x80)
+            return 1;
+        *code = *code << 6 | (c[i] & 0x3f);
+    }
+    return len;
+}
+
+/* Wide are the scripts of East Asia and pictures; marks that stand on others have no width. */
+static unsigned character_columns(uint32_t code)
+{
+    static const struct {
+        uint32_t from, to;
+        unsigned columns;
+    } odd[] = {
+        {0x300, 0x36f, 0},     {0x200b, 0x200f, 0},   {0x20d0, 0x20ff, 0},
+        {0xfe00, 0xfe0f, 0},   {0xfe20, 0xfe2f, 0},   {0x1100, 0x115f, 2},
+        {0x2e80, 0xa4cf, 2},   {0xac00, 0xd7a3, 2},   {0xf900, 0xfaff, 2},
+        {0xfe30, 0xfe6f, 2},   {0xff00, 0xff60, 2},   {0xffe0, 0xffe6, 2},
+        {0x1f300, 0x1faff, 2}, {0x20000, 0x3fffd, 2},
+    };
+    for (size_t i = 0; code >= 0x300 && i < sizeof odd / sizeof odd[0]; i++)
+        if (code >= odd[i].from && code <= odd[i].to)
+            return odd[i].columns;
+    return 1;
+}
+
+unsigned text_columns(const char *text, size_t len)
 {
     unsigned columns = 0;
-    for (size_t i = 0; i < len; i++)
-        columns += ((unsigned char)text[i] & 0xc0) != 0x80;
+    for (size_t at = 0; at < len;) {
+        uint32_t code;
+        at += character(text + at, &code);
+        columns += character_columns(code);
+    }
     return columns;
+}
+
+size_t text_fit(const char *text, unsigned columns, unsigned *used)
+{
+    size_t at = 0;
+    *used = 0;
+    while (text[at]) {
+        uint32_t code;
+        size_t len = character(text + at, &code);
+        unsigned more = character_columns(code);
+        if (*used + more > columns)
+            break;
+        *used += more;
+        at += len;
+    }
+    return at;
 }
 
 void screen_paragraph(const struct screen *screen, const char *first, const char *text)
 {
-    unsigned indent = columns_of(first, strlen(first)), at = indent;
+    unsigned indent = text_columns(first, strlen(first)), at = indent;
     fputs(first, screen->file);
     while (*text) {
         size_t len = strcspn(text, " ");
-        unsigned columns = columns_of(text, len);
+        unsigned columns = text_columns(text, len);
         bool starts = at == indent;
         if (!starts && screen->width && at + 1 + columns > screen->width) {
             fprintf(screen->file, "\n%*s", (int)indent, "");
@@ -163,7 +217,7 @@ struct text *table_row(struct table *table, enum style first_style)
 static unsigned cell_columns(const struct table *table, unsigned row, unsigned column)
 {
     const struct text *cell = &table->cells[row * table->column_cnt + column];
-    return columns_of(text_string(cell), cell->len);
+    return text_columns(text_string(cell), cell->len);
 }
 
 static unsigned column_width(const struct table *table, unsigned column)
@@ -179,7 +233,7 @@ static void put_cell(const struct table *table, const struct screen *screen, uns
                      unsigned width, enum style style, const char *text)
 {
     bool last = column + 1 == table->column_cnt;
-    int pad = (int)(width - columns_of(text, strlen(text)));
+    int pad = (int)(width - text_columns(text, strlen(text)));
     if (table->right[column])
         fprintf(screen->file, "%*s", pad, "");
     screen_put(screen, style, text);

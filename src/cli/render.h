@@ -14,7 +14,8 @@
 struct screen {
     FILE *file;
     bool colour;
-    unsigned width; /* columns; 0: no limit */
+    unsigned width;  /* columns; 0: no limit */
+    unsigned height; /* lines; 0: no limit */
 };
 
 /* Looks at the terminal, COLUMNS, NO_COLOR and TERM. */
@@ -53,6 +54,13 @@ void table_free(struct table *table);
 struct text *table_row(struct table *table, enum style first_style);
 /* The last column goes to lines of its own where it does not fit. */
 void table_print(const struct table *table, const struct screen *screen, bool with_head);
+
+/* ---- widths ---- */
+
+/* Columns of a text whose controls are escaped already. */
+unsigned text_columns(const char *text, size_t len);
+/* How many bytes of `text` fit into `columns`, whole characters only; `used` gets their columns. */
+size_t text_fit(const char *text, unsigned columns, unsigned *used);
 
 /* "12s", "3m20s", "2h05m", "4d03h"; "?" unknown, "-" never. */
 void text_add_age(struct text *out, uint64_t us);
