@@ -34,8 +34,7 @@ static void one_shot(int listener)
 {
     int loop = poller(), fd = watched(listener, loop, EPOLLIN | EPOLLONESHOT);
     poller_wait(loop);
-    read_some(fd, 5);
-    wait_fin(fd);
+    read_then_fin(fd, 5);
     ready();
     poller_rest(loop);
 }
@@ -58,8 +57,7 @@ static void not_in_poller(int listener)
 {
     int loop = poller(), fd = take(listener);
     say_socket("keeper", fd);
-    read_some(fd, 5);
-    wait_fin(fd);
+    read_then_fin(fd, 5);
     poller_add(loop, listener, EPOLLIN);
     ready();
     poller_rest(loop);
@@ -112,8 +110,7 @@ static void owner_busy(int listener)
 {
     int fd = take(listener);
     say_socket("keeper", fd);
-    read_some(fd, 5);
-    wait_fin(fd);
+    read_then_fin(fd, 5);
     ready();
     spin();
 }
@@ -180,13 +177,13 @@ static void idle_blocked(int listener)
 
 const struct scenario scenarios_nobody[] = {
     {"interest-off", interest_off, client_leaves, 0},
-    {"one-shot", one_shot, client_leaves, 0},
+    {"one-shot", one_shot, client_leaves_later, 0},
     {"edge-not-drained", edge_not_drained, client_leaves, 0},
-    {"not-in-poller", not_in_poller, client_leaves, 0},
+    {"not-in-poller", not_in_poller, client_leaves_later, 0},
     {"loop-in-lock", loop_in_lock, client_leaves, 0},
     {"loop-asleep", loop_asleep, client_leaves, 0},
     {"loop-in-call", loop_in_call, client_leaves, 0},
-    {"owner-busy", owner_busy, client_leaves, 0},
+    {"owner-busy", owner_busy, client_leaves_later, 0},
     {"hangup-spin", hangup_spin, client_leaves, 0},
     {"stopped", stopped, client_leaves, 0},
     {"reader-away", reader_away, client_pours, 0},

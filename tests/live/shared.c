@@ -35,8 +35,7 @@ static void parent_keeps(int listener)
 static void both_keep(int listener)
 {
     int fd = take(listener);
-    read_some(fd, 5);
-    wait_fin(fd);
+    read_then_fin(fd, 5);
     say_socket("parent", fd);
     if (spawn() == 0) {
         say_socket("child", fd);
@@ -330,7 +329,7 @@ static void zombie_leader(int listener)
 
 const struct scenario scenarios_shared[] = {
     {"parent-keeps", parent_keeps, client_polite, 0},
-    {"both-keep", both_keep, client_leaves, 0},
+    {"both-keep", both_keep, client_leaves_later, 0},
     {"fork-heir", fork_heir, client_polite, 0},
     {"exec-heir", exec_heir, client_polite, 0},
     {"forking-server", forking_server, client_waits, 0},

@@ -18,7 +18,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define WIRE_CNT 8
+#define WIRE_CNT  8
+#define WIRE_READ 7 /* from read_then_fin to client_leaves_later */
 
 static struct sockaddr_in server_address;
 static int wires[WIRE_CNT][2], ready_wire[2];
@@ -175,12 +176,6 @@ void read_some(int fd, size_t len)
     check(recv(fd, bytes, len, MSG_WAITALL) == (ssize_t)len, "recv");
 }
 
-void wait_bytes(int fd, size_t len)
-{
-    char bytes[4096];
-    check(recv(fd, bytes, len, MSG_PEEK | MSG_WAITALL) == (ssize_t)len, "recv");
-}
-
 void wait_fin(int fd)
 {
     struct pollfd end = {.fd = fd, .events = POLLRDHUP};
@@ -203,6 +198,13 @@ void go_deaf(int fd)
     struct sock_filter nothing = {.code = BPF_RET | BPF_K, .k = 0};
     struct sock_fprog program = {.len = 1, .filter = &nothing};
     check(setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program) == 0, "filter");
+}
+
+void read_then_fin(int fd, size_t len)
+{
+    read_some(fd, len);
+    tell(WIRE_READ);
+    wait_fin(fd);
 }
 
 /* ---- epoll ---- */
@@ -266,6 +268,18 @@ void client_leaves(void)
     int fd = dial();
     say_socket("client", fd);
     give(fd, 5);
+    close(fd);
+    ready();
+    rest();
+}
+
+/* The FIN is in a segment of its own: to read the last byte is not to read the end. */
+void client_leaves_later(void)
+{
+    int fd = dial();
+    say_socket("client", fd);
+    give(fd, 5);
+    hear(WIRE_READ);
     close(fd);
     ready();
     rest();

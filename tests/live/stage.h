@@ -57,7 +57,7 @@ void give(int fd, size_t len); /* send all of it */
 void fill(int fd);             /* send until nothing more goes */
 void read_to_end(int fd);
 void read_some(int fd, size_t len);
-void wait_bytes(int fd, size_t len); /* until they are there; does not take them */
+void read_then_fin(int fd, size_t len); /* read_some; then let client_leaves_later end, wait_fin */
 void wait_fin(int fd);               /* until the peer's FIN is there; does not read it */
 void wait_dead(int fd);              /* until the connection is gone */
 void shut(int fd);                   /* our FIN */
@@ -73,6 +73,7 @@ _Noreturn void poller_rest(int poller); /* takes events and does nothing with th
 /* ---- clients that many scenarios share ---- */
 void client_polite(void); /* says something, ends its half, waits for the server's end */
 void client_leaves(void); /* says something and closes */
+void client_leaves_later(void); /* closes when the server has read that (read_then_fin) */
 void client_waits(void);  /* says something and waits for an answer */
 
 #endif

@@ -49,16 +49,16 @@ static void half_close_rests(int listener)
 /* Client - proxy - origin. The proxy passed the client's end on; the origin never ends its half. */
 static void relay(int listener)
 {
-    int left = take(listener), right = dial(), origin = take(listener);
     if (spawn() == 0) {
-        close(left);
-        close(right);
+        hear(1);
+        int origin = take(listener);
         say_socket("origin", origin);
         read_to_end(origin);
         tell(0);
         rest();
     }
-    close(origin);
+    int left = take(listener), right = dial();
+    tell(1);
     say_socket("left", left);
     say_socket("right", right);
     read_to_end(left);
