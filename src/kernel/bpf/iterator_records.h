@@ -68,6 +68,8 @@ enum {
     WATCH_OTHER,
 };
 
+#define RECORD_WATCH_MAX 64 /* of one socket; more are cut */
+
 struct record_watch {
     struct record_head head;
     __u8 kind;
@@ -129,7 +131,8 @@ struct record_task {
     struct record_head head;
     __u32 pid, parent;
     __u32 executed;    /* since its fork */
-    __u64 start_ns; /* since boot */
+    __u64 start_ns;    /* since boot */
+    __u64 started_ns;  /* the same on the clock that stands still in sleep (CLOCK_MONOTONIC) */
     __u64 cred;
     char comm[16];
 };

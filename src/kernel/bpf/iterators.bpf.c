@@ -21,7 +21,6 @@ struct iterators_wanted wanted SEC(".data.wanted") = {.states = ~0u};
 /* Of the walk over descriptors under way. */
 static u64 last_task;
 
-#define WATCH_MAX  64
 #define QUEUED_MAX 1024 /* fits the buffer of an iterator */
 #define SKB_MAX    256
 #define FILE_MAX   253  /* SCM_MAX_FD */
@@ -245,7 +244,7 @@ static __always_inline void write_watches(struct seq_file *seq, struct sock *sk)
     walk.end = (u64)&wq->wait.head;
     walk.at = (u64)wq->wait.head.next;
     if (walk.at != walk.end)
-        bpf_loop(WATCH_MAX, watch_step, &walk, 0);
+        bpf_loop(RECORD_WATCH_MAX, watch_step, &walk, 0);
 }
 
 struct queue_walk {
@@ -544,6 +543,7 @@ int iterate_tasks(struct bpf_iter__task *ctx)
     r.parent = task->real_parent->tgid;
     bpf_probe_read_kernel(r.comm, sizeof r.comm, task->comm);
     r.start_ns = task->start_boottime;
+    r.started_ns = task->start_time;
     r.executed = task->self_exec_id != task->parent_exec_id;
     r.cred = (u64)task->real_cred;
     WRITE(ctx->meta->seq, r);
