@@ -5,12 +5,12 @@
  * plain loads, which are quick and cannot fault; lists that are not ours to lock are walked by
  * bpf_probe_read_kernel, which cannot fault either, and for a bounded number of steps.
  */
-#include "kernel_types.h"
+#include "kernel/bpf/kernel_types.h"
 
 #include <bpf/bpf_core_read.h>
 #include <bpf/bpf_helpers.h>
 
-#include "iterator_records.h"
+#include "kernel/bpf/iterator_records.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
