@@ -234,6 +234,7 @@ static int compare_legs(const void *a, const void *b)
 }
 
 #define RELAY_APART_US UINT64_C(1000000) /* from one FIN to the other that it caused */
+#define RELAY_WALK     16                /* legs of a busy proxy that lie between the two */
 
 static uint64_t relay_age(const struct facts *f)
 {
@@ -241,18 +242,38 @@ static uint64_t relay_age(const struct facts *f)
     return fact_known(age_us) ? age_us : f->state_us;
 }
 
+/* Numbers of the kernel count SYN and FIN here and there. */
+static bool same_bytes(uint64_t a, uint64_t b)
+{
+    return !fact_known(a) || !fact_known(b) || (a > b ? a - b : b - a) <= 2;
+}
+
+/* One was accepted and one was opened, and what came in here went out there. */
+static bool are_two_legs(const struct facts *a, const struct facts *b)
+{
+    bool opposite = a->passive != FACT_MAYBE && b->passive != FACT_MAYBE
+                        ? a->passive != b->passive
+                        : a->tuple.local_port != b->tuple.local_port;
+    return opposite && a->state != b->state && a->peer_id != b->id &&
+           strcmp(a->stack, b->stack) == 0 && same_bytes(a->bytes_in, b->bytes_out) &&
+           same_bytes(a->bytes_out, b->bytes_in);
+}
+
 /* Of one process: a connection whose end came in, and one whose end went out within a second; the
  * nearest in time, each used once. */
 static void relate_legs(struct leg *legs, size_t cnt)
 {
-    for (size_t i = 0; i + 1 < cnt; i++) {
-        struct facts *a = legs[i].facts, *b = legs[i + 1].facts;
-        if (legs[i].pid != legs[i + 1].pid || a->state == b->state || a->relay_id ||
-            strcmp(a->stack, b->stack) != 0 ||
-            legs[i + 1].age_us - legs[i].age_us > RELAY_APART_US || a->peer_id == b->id)
-            continue;
-        a->relay_id = b->id;
-        b->relay_id = a->id;
+    for (size_t i = 0; i < cnt; i++) {
+        struct facts *a = legs[i].facts;
+        for (size_t j = i + 1; !a->relay_id && j < cnt && j <= i + RELAY_WALK; j++) {
+            struct facts *b = legs[j].facts;
+            if (legs[j].pid != legs[i].pid || legs[j].age_us - legs[i].age_us > RELAY_APART_US)
+                break;
+            if (b->relay_id || !are_two_legs(a, b))
+                continue;
+            a->relay_id = b->id;
+            b->relay_id = a->id;
+        }
     }
 }
 

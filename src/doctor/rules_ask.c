@@ -119,7 +119,7 @@ void line_printf(struct text *lines, const char *format, ...)
 
 void say_ago(struct text *out, const struct facts *f, uint64_t age_us)
 {
-    if (fact_known(age_us) && f->at_least == FACT_YES)
+    if (fact_known(age_us) && age_us >= 1000 && f->at_least == FACT_YES)
         text_add(out, "at least ");
     words_ago(out, age_us);
 }

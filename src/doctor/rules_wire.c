@@ -202,7 +202,8 @@ static bool somebody_listens(const struct facts *f)
 bool rule_waiting_peer(struct rules_case *c)
 {
     const struct facts *f = c->f;
-    if (f->state != LASTACK_FIN_WAIT_2 || f->orphan == FACT_YES)
+    bool held = f->orphan == FACT_NO || (f->orphan == FACT_MAYBE && f->holder_cnt > 0);
+    if (f->state != LASTACK_FIN_WAIT_2 || !held)
         return false;
     if (rules_half_close_works(f, c->options)) {
         struct finding *finding = finding_add(c, FINDING_HALF_CLOSE, SEVERITY_HEALTHY, true);
