@@ -26,8 +26,7 @@
 
 #define DEAD_MAX 100000u /* unknown sockets that are looked at */
 
-/* A copy of a descriptor; -errno. */
-static int descriptor_copy(uint32_t pid, int fd)
+int descriptor_copy(uint32_t pid, int fd)
 {
     int process = (int)syscall(SYS_pidfd_open, pid, 0), copy;
     if (process < 0)

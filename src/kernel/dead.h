@@ -8,4 +8,7 @@
 /* Add those of the unknown sockets that are TCP connections which have ended. */
 void dead_look(struct scan *scan);
 
+/* A copy of a descriptor of another process, close-on-exec; -errno. */
+int descriptor_copy(uint32_t pid, int fd);
+
 #endif

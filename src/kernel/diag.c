@@ -152,6 +152,13 @@ static void visit_first(struct visit *v, const struct nlmsghdr *message)
     scan_socket_enter(scan, scan->socket_cnt - 1);
 }
 
+static bool bytes_moved(const struct scan_tcp *a, const struct scan_tcp *b)
+{
+    return a->bytes_acked != b->bytes_acked || a->bytes_received != b->bytes_received ||
+           a->bytes_sent - a->bytes_again != b->bytes_sent - b->bytes_again;
+}
+
+/* What has changed its state meanwhile is taken as it is now. */
 static void visit_again(struct visit *v, const struct nlmsghdr *message)
 {
     uint32_t at = scan_by_cookie(v->scan, cookie_of(mnl_nlmsg_get_payload(message)));
@@ -160,14 +167,15 @@ static void visit_again(struct visit *v, const struct nlmsghdr *message)
         return;
     memset(&now, 0, sizeof now);
     read_socket(&now, message);
-    s->gone = now.linux_state != s->linux_state || now.inode != s->inode;
+    s->gone = false;
     if (s->tcp.known && now.tcp.known)
-        s->moved = now.tcp.bytes_acked != s->tcp.bytes_acked ||
-                           now.tcp.bytes_received != s->tcp.bytes_received ||
-                           now.tcp.bytes_sent - now.tcp.bytes_again !=
-                               s->tcp.bytes_sent - s->tcp.bytes_again
-                       ? FACT_YES
-                       : FACT_NO;
+        s->moved = bytes_moved(&s->tcp, &now.tcp) ? FACT_YES : FACT_NO;
+    if (now.linux_state == s->linux_state && now.inode == s->inode)
+        return;
+    read_socket(s, message);
+    s->moved = FACT_YES;
+    s->changed = true;
+    scan_socket_enter(v->scan, at);
 }
 
 static int visit_message(const struct nlmsghdr *message, void *data)
@@ -245,7 +253,7 @@ int diag_dump(struct scan *scan, uint32_t space, uint32_t states)
     return dump(&visit, states);
 }
 
-/* What is not met again is gone, or has another state. */
+/* What is not met again is gone, or has a state outside of these. */
 int diag_dump_again(struct scan *scan, uint32_t space, uint32_t states)
 {
     struct visit visit = {scan, space, true};

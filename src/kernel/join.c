@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/address.h"
+#include "kernel/process.h"
 
 #define TIME_WAIT_US 60000000u /* TCP_TIMEWAIT_LEN */
 
@@ -276,6 +277,7 @@ static void put_timer(struct facts *f, const struct scan_socket *s)
 static void put_holders(const struct scan *scan, struct facts_list *list, struct facts *f,
                         const struct scan_socket *s)
 {
+    uint64_t now = process_now_ticks();
     f->references = s->inode ? FACT_UNKNOWN : 0;
     f->holders_known = s->inode == 0 || scan->holders_all ? FACT_YES : FACT_NO;
     for (uint32_t i = s->hold_first; i != SCAN_NONE; i = scan->holds[i].next) {
@@ -294,12 +296,26 @@ static void put_holders(const struct scan *scan, struct facts_list *list, struct
         h->pid = p->pid;
         h->fd_cnt = p->fd_cnt;
         memcpy(h->program, p->program, sizeof h->program);
+        if (p->start_ticks && p->start_ticks <= now)
+            h->process_us = process_ticks_us(now - p->start_ticks);
     }
+}
+
+/* A ring may wait for any socket of its process, and does not tell for which. */
+static bool rings_busy(const struct scan *scan, const struct scan_socket *s)
+{
+    for (uint32_t i = s->hold_first; i != SCAN_NONE; i = scan->holds[i].next)
+        if (scan->holds[i].process != SCAN_NONE &&
+            scan->processes[scan->holds[i].process].rings_busy)
+            return true;
+    return false;
 }
 
 static void put_watches(const struct scan *scan, struct facts_list *list, struct facts *f,
                         const struct scan_socket *s)
 {
+    if (s->interesting)
+        f->watchers_known = scan->watchers_all && !rings_busy(scan, s) ? FACT_YES : FACT_NO;
     for (uint32_t i = s->watch_first; i != SCAN_NONE; i = scan->watches[i].next) {
         struct fact_watch *w = facts_watch_add(list, f);
         if (!w)

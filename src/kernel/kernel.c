@@ -6,9 +6,13 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "kernel/again.h"
 #include "kernel/dead.h"
 #include "kernel/descriptors.h"
+#include "kernel/details.h"
 #include "kernel/diag.h"
+#include "kernel/epoll.h"
+#include "kernel/hidden.h"
 #include "kernel/join.h"
 #include "kernel/namespaces.h"
 #include "kernel/scan.h"
@@ -99,6 +103,12 @@ static int look(struct scan *scan, struct facts_list *list, char *why, size_t wh
     scan->holders_all = scan->holders_all && scan->unseen_processes == 0;
     join_choose(scan);
     join_weigh(scan);
+    if (!o->no_details)
+        again_look(scan);
+    if (!o->no_details && !o->no_holders) {
+        hidden_look(scan);
+        epoll_look(scan);
+    }
     join_facts(scan, list);
     say_unseen(scan);
     if (scan->failed)
@@ -110,9 +120,12 @@ int facts_from_kernel(struct facts_list *list, const struct kernel_options *opti
                       struct kernel_view *view, char *why, size_t why_len)
 {
     struct scan scan;
+    uint32_t first = list->cnt;
     scan_init(&scan, options, view);
     int error = look(&scan, list, why, why_len);
     view->namespaces = scan.space_cnt - scan.unseen_spaces;
     scan_free(&scan);
+    if (!error && !options->no_details && !options->no_holders)
+        details_add(list, first, options, true, view);
     return error;
 }

@@ -3,16 +3,37 @@
  * of its own, which nobody misses when it ends in another world. */
 #include "kernel/namespaces.h"
 
+#include <ctype.h>
+#include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "kernel/diag.h"
+#include "kernel/process.h"
 
-static struct scan_space *space_add(struct scan *scan)
+#define SPACE_MAX 400 /* each takes two descriptors of ours */
+
+static struct scan_space *space_find(const struct scan *scan, uint64_t inode)
 {
+    for (uint32_t i = 0; i < scan->space_cnt; i++)
+        if (scan->spaces[i].inode == inode)
+            return &scan->spaces[i];
+    return NULL;
+}
+
+static struct scan_space *space_add(struct scan *scan, uint64_t inode)
+{
+    if (scan->space_cnt >= SPACE_MAX) {
+        scan->cut = true;
+        return NULL;
+    }
     struct scan_space *all = realloc(scan->spaces, (scan->space_cnt + 1) * sizeof *all);
     if (!all) {
         scan->failed = true;
@@ -20,9 +41,80 @@ static struct scan_space *space_add(struct scan *scan)
     }
     scan->spaces = all;
     struct scan_space *space = &all[scan->space_cnt++];
-    *space = (struct scan_space){.diag = -1};
+    *space = (struct scan_space){.inode = inode, .fd = -1, .diag = -1};
+    snprintf(space->name, sizeof space->name, "%llu", (unsigned long long)inode);
     return space;
 }
+
+/* ---- found by a process ---- */
+
+/* Descends into each namespace that a process lives in; most live in ours. */
+static void find_by_processes(struct scan *scan, char *buffer)
+{
+    struct process_numbers numbers;
+    char path[32], target[48];
+    uint32_t pid;
+    int proc = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    numbers_begin(&numbers, proc < 0 ? -errno : proc, buffer);
+    while (numbers_next(&numbers, &pid)) {
+        snprintf(path, sizeof path, "%u/ns/net", pid);
+        ssize_t len = readlinkat(proc, path, target, sizeof target - 1);
+        if (len <= 5)
+            continue;
+        target[len] = '\0';
+        uint64_t inode = strtoull(target + 5, NULL, 10); /* "net:[N]" */
+        if (space_find(scan, inode))
+            continue;
+        struct scan_space *space = space_add(scan, inode);
+        if (space)
+            space->fd = openat(proc, path, O_RDONLY | O_CLOEXEC);
+    }
+    numbers_end(&numbers);
+}
+
+/* ---- found by a name ---- */
+
+/* Names go into ids ("kernel@NAME/4097"): plain ones only. */
+static bool name_fits(const char *name, size_t size)
+{
+    if (strlen(name) >= size)
+        return false;
+    for (; *name; name++)
+        if (!isalnum((unsigned char)*name) && !strchr("._-", *name))
+            return false;
+    return true;
+}
+
+static void find_by_names(struct scan *scan, const char *folder, dev_t device)
+{
+    DIR *dir = opendir(folder);
+    const struct dirent *entry;
+    struct stat look;
+    while (dir && (entry = readdir(dir))) {
+        if (entry->d_name[0] == '.')
+            continue;
+        int fd = openat(dirfd(dir), entry->d_name, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+        if (fd < 0)
+            continue;
+        if (fstat(fd, &look) != 0 || look.st_dev != device) { /* a name that is left over */
+            close(fd);
+            continue;
+        }
+        struct scan_space *space = space_find(scan, look.st_ino);
+        if (!space)
+            space = space_add(scan, look.st_ino);
+        if (space && name_fits(entry->d_name, sizeof space->name))
+            snprintf(space->name, sizeof space->name, "%s", entry->d_name);
+        if (space && space->fd < 0 && !space->here)
+            space->fd = fd;
+        else
+            close(fd);
+    }
+    if (dir)
+        closedir(dir);
+}
+
+/* ---- entered ---- */
 
 static void ports_read(struct scan_space *space)
 {
@@ -36,19 +128,60 @@ static void ports_read(struct scan_space *space)
         fclose(file);
 }
 
+/* What is asked once from inside; the socket stays in its namespace whoever uses it. */
+static void space_enter(struct scan_space *space)
+{
+    space->diag = diag_open();
+    ports_read(space);
+}
+
+static void *spaces_enter(void *arg)
+{
+    struct scan *scan = arg;
+    for (uint32_t i = 0; i < scan->space_cnt; i++) {
+        struct scan_space *space = &scan->spaces[i];
+        if (space->here)
+            continue;
+        if (space->fd >= 0 && setns(space->fd, CLONE_NEWNET) == 0)
+            space_enter(space);
+    }
+    return NULL;
+}
+
+static void others_look(struct scan *scan, dev_t device)
+{
+    static const char *const folders[] = {"/run/docker/netns", "/run/netns"};
+    char *buffer = malloc(NUMBERS_LEN);
+    pthread_t thread;
+    if (!buffer) {
+        scan->failed = true;
+        return;
+    }
+    find_by_processes(scan, buffer);
+    free(buffer);
+    for (size_t i = 0; i < sizeof folders / sizeof *folders; i++)
+        find_by_names(scan, folders[i], device);
+    if (scan->space_cnt > 1 && pthread_create(&thread, NULL, spaces_enter, scan) == 0)
+        pthread_join(thread, NULL);
+    for (uint32_t i = 0; i < scan->space_cnt; i++)
+        scan->unseen_spaces += !scan->spaces[i].here && scan->spaces[i].diag < 0;
+}
+
 int namespaces_look(struct scan *scan, char *why, size_t why_len)
 {
     struct stat own;
-    struct scan_space *space = space_add(scan);
+    bool known = stat("/proc/self/ns/net", &own) == 0;
+    struct scan_space *space = space_add(scan, known ? own.st_ino : 0);
     if (!space)
         return -ENOMEM;
     space->here = true;
-    if (stat("/proc/self/ns/net", &own) == 0)
-        space->inode = own.st_ino;
-    ports_read(space);
-    space->diag = diag_open();
-    if (space->diag < 0)
+    space_enter(space);
+    if (space->diag < 0) {
         snprintf(why, why_len, "the kernel cannot be asked for its sockets (sock_diag: %s)",
                  strerror(-space->diag));
-    return space->diag < 0 ? space->diag : 0;
+        return space->diag;
+    }
+    if (known && !scan->options->here_only)
+        others_look(scan, own.st_dev);
+    return 0;
 }

@@ -14,6 +14,8 @@
 
 #include "kernel/kernel.h"
 
+#define TEXT_LEN 65536
+
 int process_open(uint32_t pid)
 {
     char path[32];
@@ -44,6 +46,62 @@ ssize_t process_read(int dir, const char *path, char *out, size_t out_len)
     close(fd);
     out[len] = '\0';
     return (ssize_t)len;
+}
+
+/* ---- lines ---- */
+
+void process_text_open(struct process_text *text, int dir, const char *path)
+{
+    *text = (struct process_text){.fd = openat(dir, path, O_RDONLY | O_CLOEXEC)};
+    text->buffer = text->fd < 0 ? NULL : malloc(TEXT_LEN + 1);
+    text->failed = !text->buffer;
+}
+
+/* Move what is left to the front, and fill up. False: nothing more to read. */
+static bool text_fill(struct process_text *text)
+{
+    ssize_t part;
+    memmove(text->buffer, text->buffer + text->at, text->len - text->at);
+    text->len -= text->at;
+    text->at = 0;
+    do
+        part = read(text->fd, text->buffer + text->len, TEXT_LEN - text->len);
+    while (part < 0 && errno == EINTR);
+    text->failed = text->failed || part < 0;
+    if (part <= 0)
+        return false;
+    text->len += (size_t)part;
+    text->total += (size_t)part;
+    return true;
+}
+
+char *process_text_line(struct process_text *text)
+{
+    while (text->buffer) {
+        char *line = text->buffer + text->at, *end = memchr(line, '\n', text->len - text->at);
+        if (end) {
+            *end = '\0';
+            text->at = (size_t)(end - text->buffer) + 1;
+            return line;
+        }
+        bool full = text->at == 0 && text->len == TEXT_LEN;
+        if (!full && text_fill(text))
+            continue;
+        if (text->at == text->len)
+            return NULL;
+        line = text->buffer + text->at;
+        text->buffer[text->len] = '\0';
+        text->at = text->len;
+        return line;
+    }
+    return NULL;
+}
+
+void process_text_close(struct process_text *text)
+{
+    if (text->fd >= 0)
+        close(text->fd);
+    free(text->buffer);
 }
 
 /* "PID (NAME) S ...": the name may hold any byte, the last parenthesis ends it. */

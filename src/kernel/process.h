@@ -16,6 +16,19 @@ int process_open(uint32_t pid);
 /* A file below an open directory, NUL-terminated: its length, or -errno. */
 ssize_t process_read(int dir, const char *path, char *out, size_t out_len);
 
+/* Lines of a file below an open directory that may be large. */
+struct process_text {
+    int fd;
+    char *buffer;
+    size_t len, at, total; /* total: bytes read so far */
+    bool failed;           /* could not be opened or read to its end */
+};
+void process_text_open(struct process_text *text, int dir, const char *path);
+/* The next line without its newline, valid until the next call; NULL: no more. Lines beyond 64 KB are
+ * cut in pieces. */
+char *process_text_line(struct process_text *text);
+void process_text_close(struct process_text *text);
+
 /* /proc/PID/stat, or of a thread. */
 struct process_stat {
     char program[FACT_PROGRAM_LEN];

@@ -109,9 +109,12 @@ void scan_init(struct scan *scan, const struct kernel_options *options, struct k
 
 void scan_free(struct scan *scan)
 {
-    for (uint32_t i = 0; i < scan->space_cnt; i++)
+    for (uint32_t i = 0; i < scan->space_cnt; i++) {
+        if (scan->spaces[i].fd >= 0)
+            close(scan->spaces[i].fd);
         if (scan->spaces[i].diag >= 0)
             close(scan->spaces[i].diag);
+    }
     for (uint32_t i = 0; i < scan->hold_cnt; i++)
         free(scan->holds[i].where);
     free(scan->spaces);
@@ -138,7 +141,7 @@ struct scan_socket *scan_socket_add(struct scan *scan)
     s->error = -1;
     s->overflows = FACT_UNKNOWN;
     s->moved = FACT_MAYBE;
-    s->hold_first = s->watch_first = SCAN_NONE;
+    s->hold_first = s->watch_first = s->creator = SCAN_NONE;
     s->tcp.unsent = s->tcp.send_window = s->tcp.receive_window = UINT32_MAX;
     return s;
 }
@@ -192,7 +195,8 @@ struct scan_hold *scan_hold_add(struct scan *scan, uint32_t socket, uint32_t pro
     struct scan_hold *h = &scan->holds[scan->hold_cnt];
     struct scan_socket *s = &scan->sockets[socket];
     *h = (struct scan_hold){.socket = socket, .process = process, .next = s->hold_first,
-                            .next_of_process = SCAN_NONE, .fd = fd, .kind = (uint8_t)kind};
+                            .next_of_process = SCAN_NONE, .fd = fd, .kind = (uint8_t)kind,
+                            .close_on_exec = FACT_MAYBE};
     s->hold_first = scan->hold_cnt;
     s->hold_cnt++;
     if (process != SCAN_NONE) {

@@ -40,6 +40,7 @@ struct scan_space {
     uint64_t inode;
     char name[24]; /* of ip netns, else the inode number */
     bool here;     /* ours */
+    int fd;        /* the namespace itself; -1: ours, or not to be had */
     int diag;      /* socket of sock_diag that lives in it; -1: could not be entered */
     uint16_t port_low, port_high; /* ephemeral; 0: unknown */
 };
@@ -72,12 +73,18 @@ struct scan_socket {
     bool wanted;                   /* passes the options */
     bool interesting;              /* worth details: more than a quiet connection */
     fact_bool moved;               /* between two looks */
-    bool gone;                     /* not there at the second look */
+    bool gone, changed;            /* at the second look: not there, or in another state */
 
     uint32_t hold_first; /* chain of holds through `next`; SCAN_NONE */
     uint32_t hold_cnt;
     uint32_t watch_first;
     uint32_t watch_cnt;
+
+    /* What only iterators know (scan.exact). */
+    bool held_by_kernel;   /* a user within the kernel has it: no file, and no orphan */
+    bool watchers_cut;     /* more watch it than were looked at */
+    uint32_t creator;      /* process; SCAN_NONE: unknown */
+    uint64_t listener;     /* cookie, of an unaccepted one; 0: unknown */
 };
 
 /* One reference: to `socket` by `process`. */
@@ -88,6 +95,8 @@ struct scan_hold {
     int32_t fd;
     uint32_t tid;             /* as fact_holder.tid */
     uint8_t kind;             /* enum fact_holder_kind */
+    uint8_t origin;           /* enum fact_origin */
+    int8_t close_on_exec;     /* fact_bool */
     char *where;              /* fact_holder.where; owned; NULL */
 };
 
@@ -150,6 +159,7 @@ struct scan {
     struct scan_index by_inode, by_cookie, by_pid;
     struct scan_stranger *strangers;
     uint32_t stranger_cnt, stranger_cap;
+    bool exact;          /* by iterators: the holds are all references that there are */
     bool holders_all;    /* every process could be looked at, and none lies outside of our view */
     bool watchers_all;   /* every epoll could be looked at */
     uint32_t unseen_processes, unseen_spaces, unseen_epolls;
