@@ -112,26 +112,43 @@ static int compare_groups(const void *a, const void *b)
     return x < y ? -1 : x > y;
 }
 
+static void group_add(struct finding_group *g, const struct facts *f)
+{
+    if (g->record_cnt < GROUP_ID_MAX)
+        g->members[g->record_cnt] = f;
+    g->record_cnt++;
+    if (!fact_known(f->state_us)) {
+        g->minute_known = false;
+        return;
+    }
+    if (!fact_known(g->oldest_us) || f->state_us > g->oldest_us)
+        g->oldest_us = f->state_us;
+    if (!fact_known(g->youngest_us) || f->state_us < g->youngest_us)
+        g->youngest_us = f->state_us;
+    if (f->state_us >= MINUTE_US)
+        return;
+    g->minute_cnt++;
+    if (f->at_least == FACT_YES) /* "at least 5 s" may be an hour */
+        g->minute_known = false;
+}
+
 /* Runs of equal keys in `members` become groups. */
 static void make_groups(struct finding_groups *groups, struct member *members, uint32_t cnt)
 {
     struct finding_group *g = NULL;
     for (uint32_t i = 0; i < cnt; i++) {
         const struct member *m = &members[i];
-        uint64_t age_us = facts_age(m->first->about);
         if (i == 0 || m->key != m[-1].key) {
             g = &groups->all[groups->cnt++];
             *g = (struct finding_group){.first = m->first,
                                         .finding_cnt = m->cnt,
                                         .key = m->key,
-                                        .youngest_us = age_us,
+                                        .oldest_us = FACT_UNKNOWN,
+                                        .youngest_us = FACT_UNKNOWN,
+                                        .minute_known = true,
                                         .per_minute = GROUP_GROWTH_UNKNOWN};
         }
-        if (g->record_cnt < GROUP_ID_MAX)
-            g->members[g->record_cnt] = m->first->about;
-        g->record_cnt++;
-        g->oldest_us = age_us > g->oldest_us ? age_us : g->oldest_us;
-        g->youngest_us = age_us < g->youngest_us ? age_us : g->youngest_us;
+        group_add(g, m->first->about);
     }
     qsort(groups->all, groups->cnt, sizeof *groups->all, compare_groups);
 }
