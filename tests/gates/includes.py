@@ -5,7 +5,7 @@ import re
 
 from gate import ROOT, Gate, Scratch, bites, text_of, tree_files
 
-ORDER = ["base", "wire", "tcp", "stack", "socket", "device", "doctor", "lines", "kernel", "run", "cli"]
+ORDER = ["base", "wire", "tcp", "stack", "socket", "device", "doctor", "lines", "kernel", "check", "run", "cli"]
 ENGINE = ORDER[:5]
 ENGINE_NEVER = {"time.h", "unistd.h", "pthread.h", "threads.h", "signal.h", "sys/time.h",
                 "sys/mman.h", "sys/syscall.h", "sys/random.h", "stdatomic.h"}

@@ -1,0 +1,245 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Candidates: what is open at an exit, and what of it nobody holds afterwards. */
+#include "check/judge.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "check/leak.h"
+#include "check/watch.h"
+
+/* ---- looking ---- */
+
+struct looking {
+    struct watch *watch;
+    const struct process *process;
+    struct candidate_list *list;
+    int pidfd, error;
+};
+
+static struct candidate *candidate_add(struct candidate_list *list)
+{
+    if (list->cnt == list->cap) {
+        uint32_t cap = list->cap ? list->cap * 2 : 8;
+        struct candidate *all = realloc(list->all, cap * sizeof *all);
+        if (!all)
+            return NULL;
+        list->all = all;
+        list->cap = cap;
+    }
+    return &list->all[list->cnt++];
+}
+
+/* How a process came to its descriptor, as far as its history tells. */
+static enum fact_origin origin_of(const struct process *p, const struct connection *c)
+{
+    if (!c->born_ns)
+        return FACT_ORIGIN_UNKNOWN;
+    if (p->exec_ns > c->born_ns)
+        return FACT_ORIGIN_EXEC;
+    for (unsigned i = 0; i < c->call_cnt; i++)
+        if (c->calls[i].kind == FACT_CALL_CLOSE && c->calls[i].pid == p->pid)
+            return FACT_ORIGIN_DUP; /* it had two, and closed the other */
+    if (p->pid == c->born_pid)
+        return c->passive ? FACT_ORIGIN_ACCEPT : FACT_ORIGIN_SOCKET;
+    return p->birth_ns >= c->born_ns ? FACT_ORIGIN_FORK : FACT_ORIGIN_MESSAGE;
+}
+
+static void look_one(void *arg, int fd, uint64_t inode)
+{
+    struct looking *l = arg;
+    struct watch *w = l->watch;
+    struct connection *c = book_find(&w->book, inode);
+    struct look look;
+    if (c && (c->outside || c->told))
+        return;
+    int result = look_at(&w->looker, l->pidfd, fd, &look);
+    if (result < 0 && result != -EBADF)
+        l->error = result;
+    if (result < 0 || !look.tcp || !(look.met || (c && c->met)))
+        return;
+    c = book_entry(&w->book, &w->tree, inode);
+    struct candidate *candidate = c ? candidate_add(l->list) : NULL;
+    if (!candidate) {
+        w->judge.report.failed = true;
+        return;
+    }
+    c->met = true;
+    if (look.has_tuple && !c->has_tuple) {
+        c->tuple = look.tuple;
+        c->has_tuple = true;
+    }
+    *candidate = (struct candidate){.inode = inode, .look = look, .seen_ns = check_now_ns(), .holding_cnt = 1};
+    struct holding *h = &candidate->holdings[0];
+    h->pid = l->process->pid;
+    h->fd = fd;
+    h->origin = origin_of(l->process, c);
+    memcpy(h->program, l->process->program, sizeof h->program);
+}
+
+bool judge_look(struct watch *watch, const struct task *task, struct candidate_list *list)
+{
+    struct looking l = {watch, task->process, list, look_pidfd(task->process->pid, task->tid), 0};
+    int result = each_socket(task->tid, look_one, &l);
+    if (l.pidfd >= 0)
+        close(l.pidfd);
+    return result == 0 && l.error == 0;
+}
+
+static int compare_candidates(const void *a, const void *b)
+{
+    const struct candidate *x = a, *y = b;
+    if (x->inode != y->inode)
+        return x->inode < y->inode ? -1 : 1;
+    if (x->holdings[0].pid != y->holdings[0].pid)
+        return x->holdings[0].pid < y->holdings[0].pid ? -1 : 1;
+    return x->holdings[0].fd - y->holdings[0].fd;
+}
+
+void candidates_merge(struct candidate_list *list)
+{
+    uint32_t kept = 0;
+    if (list->cnt)
+        qsort(list->all, list->cnt, sizeof *list->all, compare_candidates);
+    for (uint32_t i = 0; i < list->cnt; i++) {
+        struct candidate *to = kept ? &list->all[kept - 1] : NULL, *from = &list->all[i];
+        if (!to || to->inode != from->inode) {
+            list->all[kept++] = *from;
+            continue;
+        }
+        if (to->holding_cnt < HOLDING_MAX) {
+            struct holding *h = &to->holdings[to->holding_cnt];
+            *h = from->holdings[0];
+            if (h->pid == h[-1].pid)
+                h->origin = FACT_ORIGIN_DUP;
+        }
+        to->holding_cnt++;
+    }
+    list->cnt = kept;
+}
+
+/* ---- lines ---- */
+
+void judge_resolve(struct watch *watch, const struct task *task, const struct candidate_list *list)
+{
+    for (uint32_t i = 0; i < list->cnt; i++) {
+        const struct connection *c = book_find(&watch->book, list->all[i].inode);
+        for (unsigned k = 0; c && k < c->call_cnt; k++)
+            leak_place_resolve(watch, c->calls[k].place, task->process);
+        if (c)
+            leak_place_resolve(watch, c->birth, task->process);
+    }
+}
+
+/* ---- judging ---- */
+
+/* In use a moment ago: a process that was killed had no chance to end it. */
+#define KILLED_GRACE_US 1000000u
+
+static bool excused_by_kill(const struct watch *w, const struct candidate *c, const struct ending *e)
+{
+    bool lingered = c->look.state == LASTACK_CLOSE_WAIT && c->look.ack_in_us >= KILLED_GRACE_US;
+    return e->signal && !w->options->killed && !lingered;
+}
+
+static void note_exit(struct connection *c, const struct candidate *candidate)
+{
+    const struct holding *h = &candidate->holdings[0];
+    struct book_call call = {.kind = FACT_CALL_EXIT, .pid = h->pid, .fd = h->fd, .ns = check_now_ns()};
+    memcpy(call.program, h->program, sizeof call.program);
+    book_call(c, &call);
+}
+
+void judge_ended(struct watch *w, const struct candidate_list *list, const struct ending *ending)
+{
+    struct inode_set open = {0};
+    bool scanned = false;
+    for (uint32_t i = 0; i < list->cnt; i++) {
+        const struct candidate *candidate = &list->all[i];
+        struct connection *c = book_find(&w->book, candidate->inode);
+        enum held held = ending->alive ? HELD_NOT : look_held(&w->looker, &candidate->look);
+        if (!c || c->told)
+            continue;
+        if (held == HELD_UNKNOWN) {
+            if (!scanned)
+                inode_set_of(&open, &w->tree);
+            scanned = true;
+            held = inode_set_has(&open, candidate->inode) ? HELD_YES : HELD_NOT;
+        }
+        if (held == HELD_YES)
+            note_exit(c, candidate);
+        else if (excused_by_kill(w, candidate, ending))
+            w->judge.report.killed_cnt++;
+        else
+            leak_tell(w, c, candidate, ending);
+    }
+    free(open.all);
+}
+
+/* ---- the end ---- */
+
+static int compare_leaks(const void *a, const void *b)
+{
+    const struct check_leak *x = *(struct check_leak *const *)a, *y = *(struct check_leak *const *)b;
+    if (x->severity != y->severity)
+        return (int)y->severity - (int)x->severity;
+    if (x->cnt != y->cnt)
+        return x->cnt > y->cnt ? -1 : 1;
+    return strcmp(text_string(&x->key), text_string(&y->key));
+}
+
+static void drop_empty(struct check_report *report)
+{
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < report->leak_cnt; i++) {
+        struct check_leak *leak = report->leaks[i];
+        report->leaked_cnt += leak->cnt;
+        if (leak->cnt)
+            report->leaks[kept++] = leak;
+        else
+            leak_free(leak);
+    }
+    report->leak_cnt = kept;
+}
+
+static void add_notes(struct check_report *report, const struct watch *w)
+{
+    struct text *notes = &report->notes;
+    if (report->killed_cnt)
+        text_printf(notes, "%llu connections were in use when their process was killed by a signal, and "
+                           "do not count; --killed counts them\n",
+                    (unsigned long long)report->killed_cnt);
+    if (report->ignored_cnt)
+        text_printf(notes, "%llu connections were open when their process exited (open-at-exit), and are "
+                           "ignored as asked\n",
+                    (unsigned long long)report->ignored_cnt);
+    if (w->unseen_cnt)
+        text_printf(notes, "%llu processes could not be looked at when they ended (killed at once, or "
+                           "run with rights that forbid it)%s\n",
+                    (unsigned long long)w->unseen_cnt,
+                    report->blind ? ": connections of theirs are not judged" : "");
+    if (w->traces)
+        text_add(notes, "a program called ptrace() itself (a debugger, strace, LeakSanitizer): that fails "
+                        "while lastack check watches it\n");
+    if (w->places.lost)
+        text_add(notes, "there were too many places to remember: some source lines are missing\n");
+    suppressions_add_unused(w->options->suppressions, notes);
+}
+
+void judge_finish(struct judge *judge, struct watch *w)
+{
+    struct check_report *report = &judge->report;
+    drop_empty(report);
+    for (uint32_t i = 0; i < report->leak_cnt; i++)
+        leak_finish(w, report->leaks[i]);
+    if (report->leak_cnt)
+        qsort(report->leaks, report->leak_cnt, sizeof *report->leaks, compare_leaks);
+    report->connection_cnt = w->book.born_cnt;
+    report->process_cnt = w->tree.process_cnt;
+    report->status = w->status;
+    report->failed = report->failed || w->book.failed || w->tree.failed;
+    add_notes(report, w);
+}
