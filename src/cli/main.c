@@ -16,6 +16,7 @@ static const struct command {
     {"ss", ss_main, "list connections: state, queues, age, who holds them"},
     {"why", why_main, "say why connections do not end, and what to change"},
     {"end", end_main, "end a connection now, in the politest way that ends it"},
+    {"check", check_main, "run a program, report the connections that it failed to end"},
     {"explain", explain_main, "explain a code of a finding: cause, example, repair"},
 };
 
