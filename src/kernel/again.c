@@ -21,7 +21,7 @@ bool again_is_hidden(const struct scan_socket *s)
 /* Listeners have no bytes, time-wait entries no hope. */
 static bool is_worth_it(const struct scan_socket *s)
 {
-    return s->interesting && s->inode && s->linux_state != LINUX_LISTEN &&
+    return s->interesting && s->inode && s->tcp.known && s->linux_state != LINUX_LISTEN &&
            s->linux_state != LINUX_CLOSE && s->linux_state != LINUX_SYN_RECV;
 }
 
@@ -83,12 +83,13 @@ void again_look(struct scan *scan)
 {
     bool any = false;
     for (uint32_t i = 0; i < scan->socket_cnt && !any; i++)
-        any = is_worth_it(&scan->sockets[i]) || again_is_hidden(&scan->sockets[i]);
+        any = is_worth_it(&scan->sockets[i]) ||
+              (!scan->exact && again_is_hidden(&scan->sockets[i]));
     if (!any)
         return;
     wait_since(scan->start_ns);
     sockets_again(scan);
-    if (!any_hidden(scan) || scan->options->no_holders)
+    if (!any_hidden(scan) || scan->exact || scan->options->no_holders)
         return;
     scan_holds_clear(scan);
     descriptors_look(scan);

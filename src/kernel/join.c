@@ -48,13 +48,14 @@ static bool is_half_open(const struct scan_socket *s)
 /* close() leaves neither of these states without a socket: it was never accepted. */
 static bool is_unaccepted(const struct scan_socket *s)
 {
-    return s->inode == 0 &&
+    return s->inode == 0 && !s->held_by_kernel &&
            (s->linux_state == LINUX_ESTABLISHED || s->linux_state == LINUX_CLOSE_WAIT);
 }
 
 static bool is_orphan(const struct scan_socket *s)
 {
-    return s->inode == 0 && (has_fin_out(s) || s->linux_state == LINUX_FIN_WAIT2);
+    return s->inode == 0 && !s->held_by_kernel &&
+           (has_fin_out(s) || s->linux_state == LINUX_FIN_WAIT2);
 }
 
 /* ---- listeners ---- */
@@ -278,8 +279,9 @@ static void put_holders(const struct scan *scan, struct facts_list *list, struct
                         const struct scan_socket *s)
 {
     uint64_t now = process_now_ticks();
-    f->references = s->inode ? FACT_UNKNOWN : 0;
-    f->holders_known = s->inode == 0 || scan->holders_all ? FACT_YES : FACT_NO;
+    bool nobody = s->inode == 0 && !s->held_by_kernel;
+    f->references = nobody ? 0 : scan->exact ? s->hold_cnt : FACT_UNKNOWN;
+    f->holders_known = nobody || scan->exact || scan->holders_all ? FACT_YES : FACT_NO;
     for (uint32_t i = s->hold_first; i != SCAN_NONE; i = scan->holds[i].next) {
         const struct scan_hold *from = &scan->holds[i];
         struct fact_holder *h = facts_holder_add(list, f);
@@ -288,6 +290,8 @@ static void put_holders(const struct scan *scan, struct facts_list *list, struct
         h->kind = from->kind;
         h->fd = from->fd;
         h->tid = from->tid;
+        h->origin = from->origin;
+        h->close_on_exec = from->close_on_exec;
         if (from->where)
             snprintf(h->where, sizeof h->where, "%s", from->where);
         if (from->process == SCAN_NONE)
@@ -314,7 +318,9 @@ static bool rings_busy(const struct scan *scan, const struct scan_socket *s)
 static void put_watches(const struct scan *scan, struct facts_list *list, struct facts *f,
                         const struct scan_socket *s)
 {
-    if (s->interesting)
+    if (scan->exact)
+        f->watchers_known = s->watchers_cut ? FACT_NO : FACT_YES;
+    else if (s->interesting)
         f->watchers_known = scan->watchers_all && !rings_busy(scan, s) ? FACT_YES : FACT_NO;
     for (uint32_t i = s->watch_first; i != SCAN_NONE; i = scan->watches[i].next) {
         struct fact_watch *w = facts_watch_add(list, f);
@@ -322,6 +328,21 @@ static void put_watches(const struct scan *scan, struct facts_list *list, struct
             return;
         *w = scan->watches[i].watch;
     }
+}
+
+/* Who has the credentials that made it lives. */
+static void put_creator(const struct scan *scan, struct facts *f, const struct scan_socket *s)
+{
+    if (s->creator == SCAN_NONE)
+        return;
+    const struct scan_process *p = &scan->processes[s->creator];
+    f->creator_pid = p->pid;
+    memcpy(f->creator_program, p->program, sizeof f->creator_program);
+    f->creator_alive = FACT_YES;
+    f->creator_holds = FACT_NO;
+    for (uint32_t i = s->hold_first; i != SCAN_NONE; i = scan->holds[i].next)
+        if (scan->holds[i].process == s->creator)
+            f->creator_holds = FACT_YES;
 }
 
 static void put_one(struct scan *scan, struct facts_list *list, const struct listeners *listeners,
@@ -335,7 +356,7 @@ static void put_one(struct scan *scan, struct facts_list *list, const struct lis
     f->unaccepted = is_unaccepted(s) ? FACT_YES : FACT_NO;
     f->orphan = is_orphan(s) ? FACT_YES : FACT_NO;
     if (is_unaccepted(s))
-        f->listener_id = listener_of(scan, listeners, s);
+        f->listener_id = s->listener ? s->listener : listener_of(scan, listeners, s);
     f->moved = s->moved;
     f->error = s->error;
     if (s->linux_state == LINUX_FIN_WAIT2)
@@ -345,6 +366,7 @@ static void put_one(struct scan *scan, struct facts_list *list, const struct lis
     put_ages(f, s);
     put_timer(f, s);
     put_holders(scan, list, f, s);
+    put_creator(scan, f, s);
     put_watches(scan, list, f, s);
 }
 

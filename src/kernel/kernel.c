@@ -13,6 +13,7 @@
 #include "kernel/diag.h"
 #include "kernel/epoll.h"
 #include "kernel/hidden.h"
+#include "kernel/iterators.h"
 #include "kernel/join.h"
 #include "kernel/namespaces.h"
 #include "kernel/scan.h"
@@ -47,24 +48,73 @@ static uint32_t states_of(const struct kernel_options *options)
     return states;
 }
 
-static int sockets_look(struct scan *scan, char *why, size_t why_len)
+/* One namespace: listeners alone (they have overflows), then all others. */
+static int space_dump(struct scan *scan, uint32_t space, uint32_t states)
 {
-    uint32_t states = states_of(scan->options);
+    int error = 0;
+    if (scan->spaces[space].diag < 0)
+        return 0;
+    error = diag_dump(scan, space, 1u << LINUX_LISTEN);
+    return error || !states ? error : diag_dump(scan, space, states);
+}
+
+static int sockets_look(struct scan *scan, uint32_t states, char *why, size_t why_len)
+{
     for (uint32_t i = 0; i < scan->space_cnt; i++) {
-        int error = 0;
-        if (scan->spaces[i].diag >= 0) {
-            error = diag_dump(scan, i, 1u << LINUX_LISTEN); /* they alone have overflows */
-            if (!error && states)
-                error = diag_dump(scan, i, states);
-        }
-        if (!error)
-            continue;
-        if (scan->spaces[i].here) {
+        int error = space_dump(scan, i, states);
+        if (error && scan->spaces[i].here) {
             snprintf(why, why_len, "the kernel does not list its TCP sockets (sock_diag: %s); "
                      "is the module tcp_diag to be had?", strerror(-error));
             return error;
         }
-        scan->unseen_spaces++;
+        scan->unseen_spaces += error != 0;
+    }
+    return 0;
+}
+
+/* By iterators, which see references as they are, where BPF is to be had. True: done. */
+static bool exact_look(struct scan *scan)
+{
+    const struct kernel_options *o = scan->options;
+    uint32_t states = states_of(o) | 1u << LINUX_LISTEN;
+    char why[256] = "";
+    if (o->no_bpf || o->no_details || o->no_holders)
+        return false;
+    if (!o->states || o->states & 1u << LASTACK_CLOSED)
+        states |= 1u << LINUX_CLOSE;
+    if (iterators_look(scan, states, why, sizeof why) != 0) {
+        if (why[0])
+            text_printf(&scan->view->unseen, "%s\n", why);
+        return false;
+    }
+    for (uint32_t i = 0; i < scan->space_cnt; i++)
+        space_dump(scan, i, 0);
+    join_choose(scan);
+    join_weigh(scan);
+    again_look(scan);
+    return true;
+}
+
+/* By what /proc and sock_diag tell everybody. */
+static int plain_look(struct scan *scan, char *why, size_t why_len)
+{
+    const struct kernel_options *o = scan->options;
+    int error = sockets_look(scan, states_of(o), why, why_len);
+    if (!error && !o->no_holders && (error = descriptors_look(scan)) != 0)
+        snprintf(why, why_len, "/proc cannot be read (%s): mount it, or ask without holders",
+                 strerror(-error));
+    if (error)
+        return error;
+    scan->holders_all = scan->holders_all && !o->no_holders && scan->unseen_processes == 0;
+    if (!o->no_details && !o->no_holders && (!o->states || o->states & 1u << LASTACK_CLOSED))
+        dead_look(scan);
+    join_choose(scan);
+    join_weigh(scan);
+    if (!o->no_details)
+        again_look(scan);
+    if (!o->no_details && !o->no_holders) {
+        hidden_look(scan);
+        epoll_look(scan);
     }
     return 0;
 }
@@ -85,30 +135,11 @@ static void say_unseen(struct scan *scan)
 
 static int look(struct scan *scan, struct facts_list *list, char *why, size_t why_len)
 {
-    const struct kernel_options *o = scan->options;
     int error = namespaces_look(scan, why, why_len);
-    if (!error)
-        error = sockets_look(scan, why, why_len);
+    if (!error && !exact_look(scan))
+        error = plain_look(scan, why, why_len);
     if (error)
         return error;
-    if (o->no_holders) {
-        scan->holders_all = false;
-    } else if ((error = descriptors_look(scan)) != 0) {
-        snprintf(why, why_len, "/proc cannot be read (%s): mount it, or ask without holders",
-                 strerror(-error));
-        return error;
-    }
-    if (!o->no_details && !o->no_holders && (!o->states || o->states & 1u << LASTACK_CLOSED))
-        dead_look(scan);
-    scan->holders_all = scan->holders_all && scan->unseen_processes == 0;
-    join_choose(scan);
-    join_weigh(scan);
-    if (!o->no_details)
-        again_look(scan);
-    if (!o->no_details && !o->no_holders) {
-        hidden_look(scan);
-        epoll_look(scan);
-    }
     join_facts(scan, list);
     say_unseen(scan);
     if (scan->failed)
@@ -123,9 +154,10 @@ int facts_from_kernel(struct facts_list *list, const struct kernel_options *opti
     uint32_t first = list->cnt;
     scan_init(&scan, options, view);
     int error = look(&scan, list, why, why_len);
+    bool exact = scan.exact;
     view->namespaces = scan.space_cnt - scan.unseen_spaces;
     scan_free(&scan);
     if (!error && !options->no_details && !options->no_holders)
-        details_add(list, first, options, true, view);
+        details_add(list, first, options, !exact, view);
     return error;
 }
