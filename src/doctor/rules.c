@@ -101,15 +101,17 @@ int rules_end_how(const struct facts *f)
 
 bool rules_half_close_works(const struct facts *f, const struct rules_options *options)
 {
+    /* From either side bytes can move in one direction only: the one that is still open. */
+    bool moved = f->moved == FACT_YES;
     if (f->state == LASTACK_FIN_WAIT_2)
-        return f->orphan != FACT_YES && fact_known(f->data_in_us) &&
-               f->data_in_us <= options->moving_us && age_later(f->data_in_us, f->fin_out_us);
+        return f->orphan != FACT_YES &&
+               (moved || (fact_known(f->data_in_us) && f->data_in_us <= options->moving_us &&
+                          age_later(f->data_in_us, f->fin_out_us)));
     if (f->state != LASTACK_CLOSE_WAIT)
         return false;
     bool sent_since = age_later(f->data_out_us, f->fin_in_us);
-    bool flows = fact_known(f->send_queue) && f->send_queue > 0 && f->send_window != 0 &&
-                 f->retransmits == 0;
-    return flows || (sent_since && f->data_out_us <= options->moving_us);
+    bool flows = number_over(f->send_queue, 0) && f->send_window != 0 && f->retransmits == 0;
+    return moved || flows || (sent_since && f->data_out_us <= options->moving_us);
 }
 
 /* ---- judging ---- */

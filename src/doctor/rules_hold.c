@@ -167,6 +167,7 @@ static bool judge_hidden(const struct facts *f, struct hidden *hidden)
         return true;
     case FACT_HOLDER_RING:
         hidden->code = h->tid ? FINDING_CLOSED_BUT_BUSY : FINDING_HELD_BY_RING;
+        hidden->severity = h->tid ? SEVERITY_PROBLEM : SEVERITY_ATTENTION;
         return h->tid || ended;
     case FACT_HOLDER_MAPPING:
         hidden->code = FINDING_HELD_BY_MAPPING;
@@ -269,10 +270,10 @@ static fact_bool heirs_only_hold(const struct facts *f)
             return FACT_NO;
         /* 0, 1, 2: a program that is started for a connection (inetd) finds it there. */
         bool started_for_it = came_by_exec(f, h) && h->fd >= 0 && h->fd <= 2;
-        bool idle = holder_is_forgotten(f, h) || h->doing == FACT_DOING_SLEEP ||
-                    (came_by_exec(f, h) && !started_for_it);
+        bool idle = !started_for_it && (holder_is_forgotten(f, h) || came_by_exec(f, h) ||
+                                        h->doing == FACT_DOING_SLEEP);
         bool end_read = f->fin_consumed == FACT_YES || fact_known(f->eof_read_us);
-        if (!idle && !end_read)
+        if (!idle && (!end_read || f->state == LASTACK_ESTABLISHED))
             return FACT_NO; /* who has to read may be busy with its answer */
         if (works == FACT_MAYBE || !idle)
             answer = FACT_MAYBE;

@@ -5,6 +5,7 @@
  *   expect  {"ID": ["CODE SEVERITY certain|inferred", ...]}, cause first; every record that is not
  *           named must yield nothing
  *   says    words that the findings must contain
+ *   grace_us 0 for programs that are over; else what rules_defaults say
  *   end     how to end record 7 (wr, rdwr, rst), or "refuse": a half-close that works
  */
 #include <dirent.h>
@@ -131,7 +132,9 @@ static void run_file(const void *arg)
     } else {
         const struct json *root = json_root(document);
         CHECK(json_get(root, "about") != NULL);
-        diagnose(&findings, &list, &rules_defaults);
+        struct rules_options options = rules_defaults;
+        json_get_u64(root, "grace_us", &options.grace_us);
+        diagnose(&findings, &list, &options);
         check_expected(root, &list, &findings);
         check_says(root, &findings);
         check_end(root, &list, &findings);
@@ -205,6 +208,20 @@ TEST_SETUP(files)
         test_register("mutations", run_mutations, paths[cnt / 2]);
     if (cnt)
         test_register("mutations_of_two", run_mutations, paths[cnt - 1]);
+}
+
+/* Every code has a record that shows it. A flood takes two moments: tests/doctor/group_test.c. */
+TEST(every_code_has_a_record)
+{
+    for (unsigned i = 0; finding_kind_at(i); i++) {
+        const struct finding_kind *kind = finding_kind_at(i);
+        char command[512];
+        snprintf(command, sizeof command, "grep -qs '\"%s [a-z]* [a-z]*\"' %s/*.json", kind->code,
+                 FACTS_DIR);
+        if (kind->code != FINDING_FLOOD && system(command) != 0)
+            FAIL("no record expects %s", kind->code);
+        CHECK(finding_class_of(kind->code)[0] && finding_line(kind->code)[0]);
+    }
 }
 
 /* Age alone is never a verdict: any record that is healthy now is healthy when everything about it
