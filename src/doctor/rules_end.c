@@ -19,7 +19,9 @@ bool rule_half_close(struct rules_case *c)
         return false;
     struct finding *finding = finding_add(c, FINDING_HALF_CLOSE, SEVERITY_HEALTHY, true);
     say_fin(&finding->sentence, f);
-    text_add(&finding->sentence, ", and this side still sends: a half-close on purpose");
+    bool sends = has_answered(f) || number_over(f->send_queue, 0);
+    text_add(&finding->sentence, sends ? ", and this side still sends: a half-close on purpose"
+                                       : ", and bytes still move: somebody works on it");
     if (fact_known(f->data_out_us)) {
         text_add(&finding->evidence, "the program last gave data to send ");
         words_ago(&finding->evidence, f->data_out_us);

@@ -48,7 +48,7 @@ static const struct fact_call *shared_close(const struct rules_case *c, bool *ce
         return NULL;
     if (f->shut_wr == FACT_YES || f->unaccepted == FACT_YES)
         return NULL;
-    if (age_later(f->data_out_us, last->age_us))
+    if (age_later(f->data_out_us, last->age_us) || f->moved == FACT_YES)
         return NULL; /* another holder still sends */
     bool all_forgotten = holders_all_forgotten(f);
     bool after_fin = age_after(last->age_us, f->fin_in_us);
