@@ -8,8 +8,9 @@
 #include <string.h>
 
 #include "cli/follow.h"
+#include "cli/svg.h"
 
-enum { KEY_JSON = 256, KEY_CHECK, KEY_EVERY };
+enum { KEY_JSON = 256, KEY_CHECK, KEY_FOLLOW, KEY_EVERY, KEY_SVG };
 
 /* "2s", "500ms", "1m", "2"; 0: none of them, or too short or long to be meant. */
 static uint64_t every_parse(const char *word)
@@ -46,6 +47,9 @@ static error_t take_option(int key, char *arg, struct argp_state *state)
     case KEY_JSON:
         o->json = true;
         return 0;
+    case KEY_SVG:
+        o->svg = arg;
+        return 0;
     case KEY_CHECK:
         return 0; /* the exit status always says it */
     case ARGP_KEY_ARG:
@@ -54,6 +58,8 @@ static error_t take_option(int key, char *arg, struct argp_state *state)
         o->target = arg;
         return 0;
     case ARGP_KEY_END:
+        if (o->svg && !o->target)
+            argp_error(state, "--svg draws one connection: give its ID");
         if (o->follow && o->target)
             argp_error(state, "--follow looks at all connections: it takes no ID");
         return 0;
@@ -67,6 +73,7 @@ static const struct argp_option options[] = {
     {"json", KEY_JSON, NULL, 0, "Findings (with ID: also facts and story) as JSON", 0},
     {"follow", 'f', NULL, 0, "A live view: keys sort, filter, show details; q quits", 0},
     {"every", KEY_EVERY, "TIME", 0, "With --follow: time between two looks, as 2s", 0},
+    {"svg", KEY_SVG, "FILE", 0, "With ID: draw its life; \"-\" is standard output", 0},
     {"check", KEY_CHECK, NULL, 0, "Accepted: the exit status always says it", 0},
     {0},
 };
@@ -88,6 +95,7 @@ static const char doc[] =
     "  lastack why --stack kernel       only the kernel's connections\n"
     "  lastack why --all                also what ends by itself or is meant so\n"
     "  lastack why --follow             a view to leave open\n"
+    "  lastack why 4097 --svg life.svg  its life as a picture\n"
     "  lastack why >/dev/null || alarm  in a script\n"
     "\n"
     "Exit status: 0 nothing needs attention, 1 something does, 2 wrong usage, or it could not be "
@@ -177,6 +185,11 @@ static int tell_one(const struct why_options *o, const struct catch *catch, cons
     findings_init(&findings);
     diagnose_one(&findings, &catch->list, one, &rules_defaults);
     bool good = !findings.failed;
+    if (good && o->svg) {
+        int status = svg_write(command, o->svg, catch, one, &findings);
+        findings_free(&findings);
+        return status;
+    }
     if (good && o->json)
         good = why_json_one(stdout, catch, one, &findings);
     else if (good)

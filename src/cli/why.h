@@ -13,7 +13,7 @@ struct why_options {
     struct filter filter;
     bool all, json, follow;
     uint64_t every_us; /* --every; 0: as often as is cheap */
-    const char *target;
+    const char *svg, *target;
 };
 
 /* Where a group is named on its head: how its number changed since an earlier look. */
