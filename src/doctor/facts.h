@@ -255,6 +255,7 @@ struct facts_list {
     struct fact_site *sites;
     uint32_t site_cnt, site_cap;
     bool failed;                /* out of memory: the list is not complete */
+    uint64_t taken_ns;          /* CLOCK_MONOTONIC when the kernel's facts were taken; 0: they were not */
     uint32_t *by_id, by_id_cnt; /* order by id, made by facts_list_relate; used while complete */
 };
 

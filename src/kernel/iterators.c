@@ -453,6 +453,7 @@ int iterators_look(struct scan *scan, uint32_t states, char *why, size_t why_len
         return error;
     clock_getres(CLOCK_MONOTONIC_COARSE, &tick); /* the kernel's tick, whatever its HZ */
     look.tick_ns = (uint64_t)tick.tv_nsec;
+    scan->start_ns = scan_now_ns(); /* loading took a while */
     error = look_all(&look, object, states);
     bpf_object__close(object);
     if (error) {

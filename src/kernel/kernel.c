@@ -155,6 +155,7 @@ int facts_from_kernel(struct facts_list *list, const struct kernel_options *opti
     scan_init(&scan, options, view);
     int error = look(&scan, list, why, why_len);
     bool exact = scan.exact;
+    list->taken_ns = scan.start_ns;
     view->namespaces = scan.space_cnt - scan.unseen_spaces;
     scan_free(&scan);
     if (!error && !options->no_details && !options->no_holders)
