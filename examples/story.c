@@ -356,7 +356,7 @@ static void play_mistake(struct world *world, struct cast *cast)
         fail("nothing lingers", 0);
     explain(world, &info);
 
-    headline(world, "4. End it (`lastack end %llu`)", (unsigned long long)info.id);
+    headline(world, "4. End it (`lastack end %llu --yes`)", (unsigned long long)info.id);
     expect("end", lastack_end(world->server, info.id, SHUT_RDWR), 0);
     pass(world, SECOND);
     expect("end of stream", lastack_recv(cast->client, cast->talk, text, sizeof(text), 0), 0);

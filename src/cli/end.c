@@ -1,39 +1,136 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* lastack end: end a connection, and say what that does at both ends. */
+/* lastack end: say how connections would be ended, and with --yes end them. */
 #include <argp.h>
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <time.h>
 
 #include "cli/cli.h"
+#include "cli/end.h"
 #include "cli/render.h"
-#include "doctor/rules.h"
-#include "doctor/words.h"
+#include "doctor/policy.h"
 
-#define WATCH_MS 3000 /* how long the connection is watched after it was told to end */
-#define LOOK_MS  50
-
-enum { KEY_HOW = 256, KEY_STACK, KEY_FORCE };
-
-struct end_options {
-    int how; /* -1: the politest */
-    bool force, dry_run;
-    const char *stack;
-    char **targets;
-    int target_cnt;
+enum {
+    KEY_HOW = 256,
+    KEY_MAX,
+    KEY_OLDER,
+    KEY_LIMIT,
+    KEY_WAIT,
+    KEY_JSON,
+    KEY_LOG,
+    KEY_NO_LOG,
+    KEY_POLICY,
+    KEY_WATCH,
+    KEY_EVERY,
 };
+
+static void take_time(uint64_t *us, const char *name, const char *arg, struct argp_state *state)
+{
+    if (!policy_duration_parse(us, arg))
+        argp_error(state, "%s takes a time like 90s, 10m, 2h or 1d, not \"%s\"", name, arg);
+}
+
+static void take_how(struct end_options *o, int key, const char *arg, struct argp_state *state)
+{
+    int how = control_how_parse(arg);
+    bool is_auto = key == KEY_HOW && strcmp(arg, "auto") == 0;
+    if (how < 0 && !is_auto)
+        argp_error(state, "%s takes %swr, rdwr or rst, not \"%s\"",
+                   key == KEY_HOW ? "--how" : "--max", key == KEY_HOW ? "auto, " : "", arg);
+    *(key == KEY_HOW ? &o->how : &o->max) = how;
+}
+
+static void take_limit(struct end_options *o, const char *arg, struct argp_state *state)
+{
+    char *end;
+    unsigned long v = strtoul(arg, &end, 10);
+    if (*arg < '0' || *arg > '9' || *end || v == 0 || v > 1000000)
+        argp_error(state, "--limit takes a number from 1 to 1000000, not \"%s\"", arg);
+    o->limit = (uint32_t)v;
+}
+
+static bool has_filter(const struct end_options *o)
+{
+    return o->filter.states || o->filter.port || o->filter.pid || o->filter.program ||
+           o->filter.finding || o->older_us || o->limit;
+}
+
+static void check(const struct end_options *o, struct argp_state *state)
+{
+    if (o->policy ? o->target_cnt || has_filter(o) || o->how >= 0 || o->force || o->json
+                  : o->watch)
+        argp_error(state, o->policy ? "--policy stands alone: its rules say what is to be ended"
+                                    : "--watch needs --policy FILE");
+    if (o->policy && o->yes && !o->watch)
+        argp_error(state, "a policy acts with --watch only: it takes two looks");
+    if (o->policy)
+        return;
+    if (!o->target_cnt && !has_filter(o))
+        argp_error(state, "which connection? Give its ID, as lastack ss and lastack why show it, or "
+                          "filters (--finding end-seen --older 10m)");
+    if (o->target_cnt && has_filter(o))
+        argp_error(state, "either IDs or filters");
+    if (o->yes && !o->dry_run && o->look.file)
+        argp_error(state, "recorded facts can be planned with, not acted on: without --yes");
+}
+
+static error_t take_more(int key, char *arg, struct argp_state *state)
+{
+    struct end_options *o = state->input;
+    switch (key) {
+    case KEY_OLDER:
+        take_time(&o->older_us, "--older", arg, state);
+        return 0;
+    case KEY_WAIT:
+        take_time(&o->wait_us, "--wait", arg, state);
+        return 0;
+    case KEY_EVERY:
+        take_time(&o->every_us, "--every", arg, state);
+        if (o->every_us < 1000000)
+            argp_error(state, "--every takes 1s at least");
+        return 0;
+    case KEY_LIMIT:
+        take_limit(o, arg, state);
+        return 0;
+    case KEY_LOG:
+        o->log = arg;
+        return 0;
+    case KEY_NO_LOG:
+        o->no_log = true;
+        return 0;
+    case KEY_POLICY:
+        o->policy = arg;
+        return 0;
+    case KEY_WATCH:
+        o->watch = true;
+        return 0;
+    case ARGP_KEY_INIT:
+        state->child_inputs[0] = &o->filter;
+        state->child_inputs[1] = &o->look;
+        return 0;
+    case ARGP_KEY_ARGS:
+        o->targets = state->argv + state->next;
+        o->target_cnt = state->argc - state->next;
+        return 0;
+    case ARGP_KEY_END:
+        check(o, state);
+        return 0;
+    default:
+        return ARGP_ERR_UNKNOWN;
+    }
+}
 
 static error_t take_option(int key, char *arg, struct argp_state *state)
 {
     struct end_options *o = state->input;
     switch (key) {
     case KEY_HOW:
-        o->how = control_how_parse(arg);
-        if (o->how < 0)
-            argp_error(state, "--how takes wr, rdwr or rst, not \"%s\"", arg);
+    case KEY_MAX:
+        take_how(o, key, arg, state);
+        return 0;
+    case 'y':
+        o->yes = true;
         return 0;
     case 'f':
         o->force = true;
@@ -41,240 +138,171 @@ static error_t take_option(int key, char *arg, struct argp_state *state)
     case 'n':
         o->dry_run = true;
         return 0;
-    case KEY_STACK:
-        o->stack = arg;
-        return 0;
-    case ARGP_KEY_ARGS:
-        o->targets = state->argv + state->next;
-        o->target_cnt = state->argc - state->next;
-        return 0;
-    case ARGP_KEY_NO_ARGS:
-        argp_error(state, "which connection? Give its ID, as lastack ss shows it");
+    case KEY_JSON:
+        o->json = true;
         return 0;
     default:
-        return ARGP_ERR_UNKNOWN;
+        return take_more(key, arg, state);
     }
 }
 
 static const struct argp_option options[] = {
+    {"yes", 'y', NULL, 0, "Do it. Without it: say what would be done", 1},
     {"how", KEY_HOW, "HOW", 0,
-     "wr: send what is queued, then FIN; rdwr: the same, and read no more; rst: reset. Without it: "
-     "the politest that ends it",
-     0},
-    {"force", 'f', NULL, 0, "Even if it is half-closed on purpose and data still moves", 0},
-    {"dry-run", 'n', NULL, 0, "Say what would be done", 0},
-    {"stack", KEY_STACK, "NAME", 0, "The stack it lives in, if several run (or say NAME/ID)", 0},
+     "wr, rdwr or rst: this step alone. auto (the default): the politest step, then, only if that "
+     "has not ended it, the next one",
+     1},
+    {"max", KEY_MAX, "HOW", 0, "The rudest step that may be taken: wr, rdwr or rst (the default)", 1},
+    {"wait", KEY_WAIT, "TIME", 0, "How long a step may take before the next one (3s)", 1},
+    {"force", 'f', NULL, 0, "Even if it is half-closed on purpose and data still moves", 1},
+    {"dry-run", 'n', NULL, 0, "Only say what would be done, even with --yes", 1},
+    {"json", KEY_JSON, NULL, 0, "The plan, or what was done, as JSON", 1},
+    {"older", KEY_OLDER, "TIME", 0, "Only those that are so long in their state (10m, 2h, 1d)", 2},
+    {"limit", KEY_LIMIT, "N", 0, "At most so many, the oldest first", 2},
+    {"log", KEY_LOG, "FILE", 0, "Where each deed is logged", 3},
+    {"no-log", KEY_NO_LOG, NULL, 0, "No log", 3},
+    {"policy", KEY_POLICY, "FILE", 0, "Rules that say what is to be ended; shows what they would do",
+     4},
+    {"watch", KEY_WATCH, NULL, 0, "With --policy: stay, look again and again, and act", 4},
+    {"every", KEY_EVERY, "TIME", 0, "With --watch: time between looks (10s)", 4},
     {0},
 };
 
 static const char doc[] =
-    "End connections now, whatever references processes hold. The descriptors of those processes "
-    "stay open: the program still has to be mended (lastack why ID says how).\n"
+    "End connections of the kernel and of lastack's stacks, whatever references processes hold. "
+    "Without --yes it says what it would do, and what each side would see. The descriptors of those "
+    "processes stay open: the program still has to be mended (lastack why ID says how).\n"
     "\v"
-    "The politest way is a FIN where one can still be sent (CLOSE-WAIT: wr; ESTAB: rdwr) and a "
-    "reset "
-    "where our FIN is out already (FIN-WAIT-1, FIN-WAIT-2, CLOSING, LAST-ACK) or nothing can leave "
-    "(closed window).\n"
+    "The steps: wr sends what is queued and a FIN, and the owner reads on; rdwr the same, and the "
+    "owner reads no more; rst resets. In the kernel the first two are a shutdown() through a copy of "
+    "an owner's descriptor, the third destroys the socket.\n"
+    "\n"
+    "With filters and neither --finding nor --state only connections that need attention are meant.\n"
     "\n"
     "Examples:\n"
-    "  lastack end 7                    end connection 7\n"
-    "  lastack end web/7 web/9          two of stack web\n"
-    "  lastack end -n 7                 what would be done\n"
-    "  lastack end 7 --how rst          reset it\n"
+    "  lastack end 7                    what would be done with connection 7\n"
+    "  lastack end 7 --yes              end it\n"
+    "  lastack end 10.0.0.2:8080        by one of its ends, if there is only one\n"
+    "  lastack end web/7 web/9 --yes    two of stack web\n"
+    "  lastack end --finding end-seen --older 10m --limit 100 --yes\n"
+    "  lastack end --program myserver --state close-wait\n"
+    "  lastack end 7 --how rst --yes    reset it\n"
+    "  lastack end --policy /etc/lastack/policy\n"
+    "  lastack end --policy /etc/lastack/policy --watch\n"
     "\n"
-    "Exit status: 0 all ended, or told to end, 1 not done (no such connection, refused), 2 wrong "
-    "usage, 3 no stack is running.";
+    "Exit status: 0 planned, or all ended or told to end; 1 not done (no such connection, refused, "
+    "failed); 2 wrong usage, or it could not be looked. The log: /var/log/lastack-end.log for root, "
+    "else $XDG_STATE_HOME/lastack/end.log.";
 
-/* ---- words ---- */
+/* ---- acting ---- */
 
-static const char *call_words(int how)
-{
-    switch (how) {
-    case SHUT_WR:
-        return "send what is queued, then a FIN (shutdown(SHUT_WR) in the name of its owners)";
-    case SHUT_RDWR:
-        return "send what is queued, then a FIN, and read no more (shutdown(SHUT_RDWR) in the name "
-               "of "
-               "its owners)";
-    default:
-        return "reset it (RST); what is queued is lost";
-    }
-}
-
-static const char *here_words(int how)
-{
-    switch (how) {
-    case SHUT_WR:
-        return "send() gives EPIPE from now on, recv() goes on as before";
-    case SHUT_RDWR:
-        return "send() gives EPIPE and recv() gives 0 from now on";
-    default:
-        return "the next call gives an error, then send() gives EPIPE and recv() gives 0";
-    }
-}
-
-static const char *peer_words(int how)
-{
-    return how == LASTACK_END_RST ? "its next call gives ECONNRESET"
-                                  : "it reads what was queued, then the end of the stream";
-}
-
-/* ---- what happened ---- */
-
-/* The states that were seen after the call: "CLOSE-WAIT -> LAST-ACK -> closed". */
-struct path {
-    struct text text;
-    enum lastack_state last;
-    int how;
-    bool over;
+struct show {
+    const struct catch *catch;
+    const struct end_options *o;
+    bool brief;
 };
 
-static void path_see(struct path *path, const struct facts *f)
+static void put_done(void *arg, const struct end_item *item)
 {
-    if (f && f->state == path->last)
-        return;
-    bool closed = !f || f->state == LASTACK_CLOSED;
-    path->over = closed || f->state == LASTACK_TIME_WAIT;
-    /* Too quick to be seen; but a FIN leads from CLOSE-WAIT to the end in no other way. */
-    if (closed && path->last == LASTACK_CLOSE_WAIT && path->how != LASTACK_END_RST)
-        text_add(&path->text, " -> LAST-ACK");
-    text_printf(&path->text, " -> %s", closed ? "closed" : fact_state_name(f->state));
-    path->last = f ? f->state : LASTACK_CLOSED;
+    const struct show *show = arg;
+    if (!show->o->json)
+        end_put_result(show->catch, item, show->brief);
 }
 
-static void path_watch(struct path *path, const char *stack, uint64_t id)
+static void put_refusals(const struct end_items *items, const struct catch *catch,
+                         const char *command)
 {
-    char why[CONTROL_WHY_LEN];
-    for (int ms = 0; ms < WATCH_MS && !path->over; ms += LOOK_MS) {
-        struct facts_list list;
-        struct timespec pause = {0, ms ? LOOK_MS * 1000000 : 1000000};
-        nanosleep(&pause, NULL);
-        facts_list_init(&list);
-        int result = control_ask_facts(stack, &list, why);
-        if (result == 0)
-            path_see(path, facts_list_find(&list, id));
-        facts_list_free(&list);
-        if (result < 0) {
-            path->over = true;
-            text_add(&path->text, " -> (the stack is not running any more)");
-        }
+    for (uint32_t i = 0; i < items->cnt; i++) {
+        struct text id;
+        if (!items->all[i].refused)
+            continue;
+        text_init(&id);
+        catch_add_id(catch, &id, items->all[i].facts);
+        complain(command, "%s %s", text_string(&id), items->all[i].refused);
+        text_free(&id);
     }
 }
 
-static const char *wait_words(enum lastack_state state)
+static int act(const struct end_options *o, const struct catch *catch, struct end_items *items,
+               const char *command)
 {
-    switch (state) {
-    case LASTACK_LAST_ACK:
-    case LASTACK_FIN_WAIT_1:
-    case LASTACK_CLOSING:
-        return "our FIN waits for the peer's acknowledgment";
-    case LASTACK_FIN_WAIT_2:
-        return "our FIN is acknowledged; the peer has still to close its half (--how rst would not "
-               "wait)";
-    default:
-        return NULL;
-    }
+    struct end_log log = {.fd = -1};
+    struct show show = {catch, o, items->cnt > 3};
+    struct end_run run = {command, &log, o->wait_us, put_done, &show};
+    if (!o->json)
+        put_refusals(items, catch, command);
+    if (!o->no_log && !end_log_open(&log, command, o->log))
+        return EXIT_NOT_DONE;
+    end_catch_signals();
+    end_act(&run, items);
+    if (o->json)
+        end_put_json(items, true);
+    else if (items->cnt > 1 || !o->target_cnt)
+        end_put_summary(items, log.path);
+    end_log_close(&log);
+    int status = log.failed || end_stopped ? EXIT_NOT_DONE : EXIT_DONE;
+    for (uint32_t i = 0; i < items->cnt; i++)
+        if (items->all[i].outcome == END_FAILED || items->all[i].outcome == END_PLANNED)
+            status = EXIT_NOT_DONE;
+    return status;
 }
 
-static void put_result(const struct screen *screen, const struct facts *f, int how,
-                       const struct path *path)
+/* ---- planning ---- */
+
+static int plan(const struct end_options *o, const struct catch *catch,
+                const struct end_items *items, int argc, char **argv)
 {
-    struct text line;
-    fprintf(screen->file, "  %s%s\n", fact_state_name(f->state), text_string(&path->text));
-    if (!path->over && wait_words(path->last))
-        screen_paragraph(screen, "  Still: ", wait_words(path->last));
-    screen_paragraph(screen, "  This side: ", here_words(how));
-    for (uint32_t i = 0; i < f->holder_cnt; i++) {
-        text_init(&line);
-        words_process(&line, f->holders[i].pid, f->holders[i].program);
-        text_add(&line, " keeps ");
-        words_holding(&line, &f->holders[i]);
-        text_add(&line, " open until it closes it");
-        screen_paragraph(screen, "             ", text_string(&line));
-        text_free(&line);
-    }
-    screen_paragraph(screen, "  The peer: ", peer_words(how));
+    if (o->json)
+        end_put_json(items, false);
+    else
+        end_put_plan(o, catch, items, argc, argv);
+    for (uint32_t i = 0; i < items->cnt; i++)
+        if (items->all[i].refused)
+            return EXIT_NOT_DONE;
+    return EXIT_DONE;
 }
 
-/* ---- one connection ---- */
-
-static bool is_healthy_half_close(const struct catch *catch, const struct facts *f)
+static int select_and_do(const struct end_options *o, const struct catch *catch, int argc, char **argv)
 {
     struct findings findings;
+    struct end_items items;
     findings_init(&findings);
-    diagnose_one(&findings, &catch->list, f, &rules_defaults);
-    bool works = findings.cnt > 0 && findings.all[0].severity == SEVERITY_HEALTHY;
+    diagnose(&findings, &catch->list, &rules_defaults);
+    if (findings.failed) {
+        complain(argv[0], "no memory for the findings");
+        findings_free(&findings);
+        return EXIT_USAGE;
+    }
+    int status = end_select(&items, o, argv[0], catch, &findings);
+    if (status != EXIT_USAGE) {
+        int done = o->yes && !o->dry_run && items.cnt ? act(o, catch, &items, argv[0])
+                                                      : plan(o, catch, &items, argc, argv);
+        status = status == EXIT_DONE ? done : status;
+    }
+    end_items_free(&items);
     findings_free(&findings);
-    return works;
-}
-
-/* A sentence if it must not be ended like this; NULL if it may. */
-static const char *refusal(const struct end_options *o, const struct catch *catch,
-                           const struct facts *f)
-{
-    if (f->state == LASTACK_LISTEN)
-        return "is a listener, not a connection; it ends when its program closes it";
-    if (f->state == LASTACK_TIME_WAIT)
-        return "is in TIME-WAIT: it has ended, and goes by itself";
-    if (f->state == LASTACK_CLOSED)
-        return "has no connection any more; only its program can close the descriptor";
-    if (!o->force && is_healthy_half_close(catch, f))
-        return "is half-closed on purpose and data still moves: nothing was done. With --force it "
-               "is "
-               "ended all the same";
-    return NULL;
-}
-
-static int end_one(const struct end_options *o, const struct catch *catch, const char *command,
-                   const char *target)
-{
-    struct path path = {.over = false};
-    struct screen screen;
-    struct text id;
-    char why[CONTROL_WHY_LEN];
-    const struct facts *f = catch_find(catch, command, target);
-    if (!f)
-        return EXIT_NOT_DONE;
-    const char *no = refusal(o, catch, f);
-    int how = o->how >= 0 ? o->how : rules_end_how(f);
-    if (no) {
-        complain(command, "%s %s", target, no);
-        return EXIT_NOT_DONE;
-    }
-    screen_init(&screen, stdout);
-    text_init(&id);
-    catch_add_id(catch, &id, f);
-    text_printf(&id, "%s: ", o->dry_run ? " would be ended" : "");
-    screen_paragraph(&screen, text_string(&id), call_words(how));
-    text_free(&id);
-    if (o->dry_run)
-        return EXIT_DONE;
-    fflush(stdout);
-    int result = control_ask_end(f->stack, f->id, how, why);
-    if (result < 0) {
-        complain(command, "%s%s", why,
-                 result == -ENOTCONN && how != LASTACK_END_RST ? "; --how rst resets it" : "");
-        return EXIT_NOT_DONE;
-    }
-    text_init(&path.text);
-    path.last = f->state;
-    path.how = how;
-    path_watch(&path, f->stack, f->id);
-    put_result(&screen, f, how, &path);
-    text_free(&path.text);
-    return EXIT_DONE;
+    return status;
 }
 
 int end_main(int argc, char **argv)
 {
-    static const struct argp argp = {options, take_option, "ID...", doc, NULL, NULL, NULL};
-    struct end_options o = {.how = -1};
+    static const struct argp_child children[] = {{&filter_argp, 0, "Which, instead of IDs:", 2},
+                                                 {&look_argp, 0, "Where to look:", 5},
+                                                 {0}};
+    static const struct argp argp = {options, take_option, "[ID...]", doc, children, NULL, NULL};
+    struct end_options o = {.how = -1, .max = LASTACK_END_RST, .wait_us = 3000000,
+                            .every_us = 10000000};
     struct catch catch;
     cli_parse(&argp, argc, argv, &o);
-    int status = catch_fill(&catch, argv[0], o.stack, NULL);
-    for (int i = 0; i < o.target_cnt && status != EXIT_NO_STACK; i++)
-        if (end_one(&o, &catch, argv[0], o.targets[i]) != EXIT_DONE)
-            status = EXIT_NOT_DONE;
+    if (o.policy)
+        return end_guard(&o, argv[0]);
+    if (o.target_cnt == 1)
+        target_narrow(o.targets[0], &o.look);
+    else if (!o.target_cnt)
+        filter_narrow(&o.filter, &o.look);
+    int status = catch_look(&catch, argv[0], &o.look);
+    if (status == EXIT_DONE)
+        status = select_and_do(&o, &catch, argc, argv);
     catch_free(&catch);
     return status;
 }

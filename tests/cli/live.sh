@@ -79,9 +79,12 @@ check 'why --check' gives 1 "$lastack" why --check
 id=$(ids classic close-wait | head -n 1)
 check 'why ID' says "the peer's FIN came" "$lastack" why "$id"
 check 'why NAME/ID' says 'What to change' "$lastack" why "classic/$id"
-check 'end -n does nothing' says 'would be ended' "$lastack" end -n "$id"
+check 'end plans' says 'shutdown(SHUT_WR) in the name of its owners' "$lastack" end "$id"
+check 'and does nothing' says "Nothing has been done yet. To do it:  lastack end $id --yes" "$lastack" end "$id"
+check 'end -n does nothing' says 'Nothing has been done yet' "$lastack" end -n --yes "$id"
 check 'it is still there' says "$id" ids classic close-wait
-check 'end ends it' says 'CLOSE-WAIT -> LAST-ACK -> closed' "$lastack" end "$id"
+check 'end ends it' says 'CLOSE-WAIT -> LAST-ACK -> closed' "$lastack" end --yes --log "$tmp/end.log" "$id"
+check 'and logs it' says '"steps":[{"how":"wr","errno":0}],"outcome":"ended"' cat "$tmp/end.log"
 check 'the client sees the end of the stream' until_says 'client: end of stream' cat "$tmp/classic.out"
 check 'a second end has nothing to end' says 'has no connection any more' gives 1 "$lastack" end "$id"
 check 'two are left' until_says '2 connections will not end' "$lastack" why
@@ -99,7 +102,7 @@ until_says 'HEALTHY half-close' "$lastack" why --all --stack second >/dev/null
 works=$(ids second close-wait)
 check 'a half-close that works is not ended' says 'is half-closed on purpose' \
     gives 1 "$lastack" end "second/$works"
-check '--force ends it' says 'CLOSE-WAIT -> LAST-ACK -> closed' "$lastack" end --force "second/$works"
+check '--force ends it' says 'CLOSE-WAIT -> LAST-ACK -> closed' "$lastack" end --force --yes --no-log "second/$works"
 check 'a name is taken once' says 'running' \
     not "$lastack" run --name second -- true
 kill "$second"
@@ -130,12 +133,14 @@ cd "$tmp" || exit 1
 for command in '' ss why end; do
     # shellcheck disable=SC2086
     "$lastack" $command --help | sed -n '/^Examples:/,/^$/s/^  \(lastack [a-z]* *[^ ].*\)$/\1/p' |
-        grep -v '^lastack run' | sed 's/   .*//' >examples
+        grep -v -e '^lastack run' -e '--watch' | sed 's/   .*//' >examples
     [ -s examples ] || check "$command --help has examples" false
     while read -r example; do
         a=$(ids web close-wait | sed -n 1p)
         b=$(ids web close-wait | sed -n 2p)
-        line=$(echo "$example" | sed "s/\\b7\\b/$a/; s/\\b9\\b/$b/")
+        end=$("$lastack" ss -H --stack web --state close-wait | awk '{print $5; exit}')
+        line=$(echo "$example" | sed "s/\\b7\\b/$a/; s/\\b9\\b/$b/; s/10.0.0.2:8080/$end/
+            s/--yes/--yes --no-log/; s|/etc/lastack/policy|$source/share/policy|")
         check "example: $example" sh -c "$line" </dev/null
     done <examples
 done

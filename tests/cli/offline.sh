@@ -32,7 +32,7 @@ check 'ss: bad pid' says '--pid takes a number' gives 2 "$lastack" ss --pid x1
 check 'ss: no such finding' says 'there is no finding "nix"' gives 2 "$lastack" ss --finding nix
 check 'why: two ids' says 'one connection at a time' gives 2 "$lastack" why 1 2
 check 'end: no id' says 'which connection?' gives 2 "$lastack" end
-check 'end: bad how' says '--how takes wr, rdwr or rst' gives 2 "$lastack" end 1 --how soon
+check 'end: bad how' says '--how takes auto, wr, rdwr or rst' gives 2 "$lastack" end 1 --how soon
 
 # ---- no stack
 check 'why: no such stack' says 'there is no running stack named web' gives 2 "$lastack" why --stack web
