@@ -154,36 +154,45 @@ static void put_paragraph(const struct screen *screen, const char *first, const 
     text_free(&t);
 }
 
-/* The place, and who called it: "handle server.c:48", "main server.c:90". */
+/* The callers of the place: what lies below it in the stack. What lies above is what it called. */
+static void put_callers(const struct screen *screen, const struct fact_site *born)
+{
+    const char *at = born->stack ? born->stack : "";
+    size_t name_len = strlen(born->function);
+    bool begun = false, last = strcmp(born->function, "main") == 0;
+    struct text frame, line;
+    text_init(&frame);
+    text_init(&line);
+    for (unsigned shown = 0; *at && shown < STACK_SHOWN && !last;) {
+        size_t len = strcspn(at, "\n");
+        text_clear(&frame);
+        text_add_len(&frame, at, len);
+        at += len + (at[len] == '\n');
+        /* Below main(), and a thread's first function, lies nothing of the program. */
+        last = strncmp(text_string(&frame), "start_thread ", 13) == 0;
+        if (begun && !last) {
+            text_clear(&line);
+            text_add_shown(&line, text_string(&frame));
+            screen_paragraph(screen, "     from  ", text_string(&line));
+            shown++;
+            last = strncmp(text_string(&frame), "main ", 5) == 0;
+        }
+        begun = begun || (name_len && strncmp(text_string(&frame), born->function, name_len) == 0);
+    }
+    text_free(&frame);
+    text_free(&line);
+}
+
 static void put_born(const struct screen *screen, const struct fact_site *born)
 {
-    const char *at = born && born->stack ? born->stack : "";
     struct text line;
-    bool begun = false;
-    unsigned shown = 0;
-    if (!born) {
-        fputs("   born     at an unknown place\n", screen->file);
-        return;
-    }
     text_init(&line);
-    check_add_site(&line, born);
-    screen_paragraph(screen, "   born     ", text_string(&line));
-    while (*at && shown < STACK_SHOWN) {
-        size_t len = strcspn(at, "\n");
-        struct text raw;
-        text_init(&raw);
-        text_add_len(&raw, at, len);
-        text_clear(&line);
-        text_add_shown(&line, text_string(&raw));
-        /* What lies below the place is the library that it called. */
-        if (begun && ++shown)
-            screen_paragraph(screen, "       from ", text_string(&line));
-        begun = begun || (born->function[0] && strncmp(text_string(&raw), born->function,
-                                                       strlen(born->function)) == 0);
-        text_free(&raw);
-        at += len + (at[len] == '\n');
-    }
+    if (born)
+        check_add_site(&line, born);
+    screen_paragraph(screen, "   born    ", born ? text_string(&line) : "at an unknown place");
     text_free(&line);
+    if (born)
+        put_callers(screen, born);
 }
 
 static void put_siblings(const struct screen *screen, const struct check_leak *leak)
@@ -199,7 +208,7 @@ static void put_siblings(const struct screen *screen, const struct check_leak *l
         text_add(&line, ", at ");
         check_add_site(&line, leak_closed_at(leak));
     }
-    screen_paragraph(screen, "   others   ", text_string(&line));
+    screen_paragraph(screen, "   others  ", text_string(&line));
     text_free(&line);
 }
 
@@ -213,14 +222,14 @@ static void put_example(const struct screen *screen, const struct check_leak *le
     words_end(&line, &f->tuple.remote, f->tuple.remote_port);
     text_printf(&line, "  %s", fact_state_name(f->state));
     for (uint32_t i = 0; i < f->holder_cnt; i++) {
-        text_add(&line, i ? ", " : ", ");
+        text_add(&line, ", ");
         words_holding(&line, &f->holders[i]);
         text_add(&line, " of ");
         words_process(&line, f->holders[i].pid, f->holders[i].program);
         if (words_origin(f->holders[i].origin))
             text_printf(&line, ", which %s", words_origin(f->holders[i].origin));
     }
-    screen_paragraph(screen, leak->cnt > 1 ? "   e.g.     " : "   which    ", text_string(&line));
+    screen_paragraph(screen, leak->cnt > 1 ? "   e.g.    " : "   which   ", text_string(&line));
     text_free(&line);
 }
 
@@ -239,7 +248,7 @@ static void put_calls(const struct screen *screen, const struct check_leak *leak
             check_add_site(&line, at);
         }
         text_add(&line, ": others stayed");
-        screen_paragraph(screen, "   before   ", text_string(&line));
+        screen_paragraph(screen, "   before  ", text_string(&line));
         text_free(&line);
     }
 }
@@ -258,11 +267,11 @@ static void put_leak(const struct screen *screen, const struct check_leak *leak,
     put_example(screen, leak);
     put_calls(screen, leak);
     if (leak->other_end_cnt)
-        fprintf(screen->file, leak->cnt > 1 ? "   and      the other end of %llu of them was left open, too\n"
-                                            : "   and      its other end was left open, too\n",
+        fprintf(screen->file, leak->cnt > 1 ? "   and     the other end of %llu of them was left open, too\n"
+                                            : "   and     its other end was left open, too\n",
                 (unsigned long long)leak->other_end_cnt);
-    screen_lines(screen, "   change   ", text_string(&leak->remedy));
-    fprintf(screen->file, "   more     lastack explain %s\n\n", leak->code);
+    screen_lines(screen, "   change  ", text_string(&leak->remedy));
+    fprintf(screen->file, "   more    lastack explain %s\n\n", leak->code);
 }
 
 static void put_summary(const struct screen *screen, const struct check_report *report)

@@ -1,0 +1,509 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Programs that end their connections, and programs that do not: one for each word on the command line.
+ * Lines marked with LINE:NAME are those that a report must name.
+ */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define NOT_INLINE __attribute__((noinline))
+
+static struct sockaddr_in address;
+static int listener;
+static volatile int sink; /* so that no call is a tail call */
+
+static void must(bool good, const char *what)
+{
+    if (good)
+        return;
+    perror(what);
+    _exit(99);
+}
+
+static void listen_here(void)
+{
+    socklen_t len = sizeof address;
+    address.sin_family = AF_INET;
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    must(bind(listener, (struct sockaddr *)&address, sizeof address) == 0, "bind");
+    must(listen(listener, 4096) == 0, "listen");
+    must(getsockname(listener, (struct sockaddr *)&address, &len) == 0, "getsockname");
+}
+
+static NOT_INLINE int client_open(void)
+{
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    must(connect(fd, (struct sockaddr *)&address, sizeof address) == 0, "connect"); /* LINE:connect */
+    sink++;
+    return fd;
+}
+
+static NOT_INLINE int server_accept(void)
+{
+    int fd = accept(listener, NULL, NULL); /* LINE:accept */
+    must(fd >= 0, "accept");
+    sink++;
+    return fd;
+}
+
+static NOT_INLINE void conversation_end(int fd)
+{
+    close(fd); /* LINE:close */
+    sink++;
+}
+
+static void send_all(int fd, const char *text)
+{
+    must(send(fd, text, strlen(text), MSG_NOSIGNAL) == (ssize_t)strlen(text), "send");
+}
+
+/* Until the end of the stream. */
+static void drain(int fd)
+{
+    char bytes[256];
+    while (recv(fd, bytes, sizeof bytes, 0) > 0)
+        sink++;
+}
+
+/* Until the peer's FIN is there, without reading it. */
+static void await_end(int fd)
+{
+    struct pollfd p = {fd, POLLRDHUP, 0};
+    must(poll(&p, 1, 20000) == 1, "poll");
+}
+
+static void reap(int wanted)
+{
+    int status;
+    must(wait(&status) > 0, "wait");
+    must(wanted < 0 || status == wanted, "status of child");
+}
+
+/* ---- programs that end everything ---- */
+
+static void run_clean(void)
+{
+    for (int i = 0; i < 3; i++) {
+        int client = client_open(), server = server_accept();
+        send_all(client, "hello");
+        conversation_end(client);
+        drain(server);
+        conversation_end(server);
+    }
+}
+
+static void run_clean_shutdown(void)
+{
+    int client = client_open(), server = server_accept();
+    shutdown(client, SHUT_WR);
+    drain(server);
+    shutdown(server, SHUT_RDWR);
+    drain(client);
+    conversation_end(server);
+    conversation_end(client);
+}
+
+/* A child exits with an inherited copy; the parent goes on and ends the connection. */
+static void run_clean_fork(void)
+{
+    int client = client_open(), server = server_accept();
+    if (fork() == 0)
+        _exit(0);
+    reap(0);
+    conversation_end(client);
+    drain(server);
+    conversation_end(server);
+}
+
+/* The same, but the child lives longer than the parent's close, and closes, too. */
+static void run_clean_heir(void)
+{
+    int go[2], client = client_open(), server = server_accept();
+    char byte;
+    must(pipe(go) == 0, "pipe");
+    if (fork() == 0) {
+        close(go[1]);
+        must(read(go[0], &byte, 1) == 0, "read");
+        conversation_end(client);
+        conversation_end(server);
+        _exit(0);
+    }
+    conversation_end(client);
+    conversation_end(server);
+    close(go[1]);
+    reap(0);
+}
+
+/* What connects to nobody is no connection. */
+static void run_clean_refused(void)
+{
+    int fd = socket(AF_INET, SOCK_STREAM, 0), slow = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+    struct pollfd p = {slow, POLLOUT, 0};
+    close(listener);
+    must(connect(fd, (struct sockaddr *)&address, sizeof address) != 0, "connect to nobody");
+    must(connect(slow, (struct sockaddr *)&address, sizeof address) != 0, "connect to nobody");
+    poll(&p, 1, 1000);
+    must(socket(AF_INET, SOCK_STREAM, 0) >= 0, "socket"); /* never connected */
+}
+
+/* UDP, a listener, and sockets of the local kind. */
+static void run_clean_others(void)
+{
+    int pair[2], udp = socket(AF_INET, SOCK_DGRAM, 0);
+    must(socketpair(AF_UNIX, SOCK_STREAM, 0, pair) == 0, "socketpair");
+    must(connect(udp, (struct sockaddr *)&address, sizeof address) == 0, "connect");
+}
+
+/* Close-on-exec is a way to close. */
+static void run_clean_exec(void)
+{
+    int client = client_open(), server = server_accept();
+    fcntl(client, F_SETFD, FD_CLOEXEC);
+    fcntl(server, F_SETFD, FD_CLOEXEC);
+    execl("/bin/true", "true", (char *)NULL);
+}
+
+static void *one_thread(void *arg)
+{
+    int *fds = arg;
+    for (int i = 0; i < 20; i++) {
+        fds[0] = client_open();
+        drain(fds[0]);
+        conversation_end(fds[0]);
+    }
+    return NULL;
+}
+
+static void run_clean_threads(void)
+{
+    pthread_t threads[4];
+    int fds[4];
+    for (int i = 0; i < 4; i++)
+        must(pthread_create(&threads[i], NULL, one_thread, &fds[i]) == 0, "pthread_create");
+    for (int i = 0; i < 80; i++)
+        conversation_end(server_accept());
+    for (int i = 0; i < 4; i++)
+        pthread_join(threads[i], NULL);
+}
+
+/* Forks as if there were no tomorrow; every child makes and ends a connection. */
+static NOT_INLINE void forks(int depth)
+{
+    for (int i = 0; i < 3 && depth; i++)
+        if (fork() == 0) {
+            conversation_end(client_open());
+            forks(depth - 1);
+            while (wait(NULL) > 0)
+                sink++;
+            _exit(0);
+        }
+}
+
+static void run_clean_forks(void)
+{
+    forks(5);
+    for (int i = 0; i < 3 + 9 + 27 + 81 + 243; i++)
+        conversation_end(server_accept());
+    while (wait(NULL) > 0)
+        sink++;
+}
+
+static void many(int cnt)
+{
+    for (int i = 0; i < cnt; i++) {
+        int client = client_open(), server = server_accept();
+        conversation_end(client);
+        conversation_end(server);
+    }
+}
+
+static void run_clean_many(void)
+{
+    many(5000);
+}
+
+/* ---- programs that do not ---- */
+
+/* One of three takes the path on which the close was forgotten. */
+static NOT_INLINE void serve(int server, bool fails)
+{
+    char bytes[16];
+    if (recv(server, bytes, sizeof bytes, 0) <= 0 || fails)
+        return;
+    conversation_end(server);
+}
+
+static void run_error_path(void)
+{
+    for (int i = 0; i < 3; i++) {
+        int client = client_open(), server = server_accept();
+        send_all(client, "hello");
+        serve(server, i == 1);
+        conversation_end(client);
+        if (i == 1)
+            await_end(server);
+    }
+}
+
+/* The end was read, and nobody closed. */
+static void run_end_read(void)
+{
+    int client = client_open(), server = server_accept();
+    conversation_end(client);
+    drain(server);
+}
+
+/* The end came long ago, and nobody read it. */
+static void run_end_unread(void)
+{
+    int client = client_open(), server = server_accept();
+    struct pollfd never = {-1, 0, 0};
+    conversation_end(client);
+    await_end(server);
+    poll(&never, 1, 400); /* the age of what nobody reads is what it is about */
+}
+
+static void run_client_open(void)
+{
+    int client = client_open(), server = server_accept();
+    sink = client;
+    conversation_end(server);
+}
+
+/* A forking server whose child leaves the closing to its exit. */
+static void run_child_exit(void)
+{
+    int client = client_open(), server = server_accept();
+    if (fork() == 0) {
+        close(client);
+        send_all(server, "answer");
+        _exit(0);
+    }
+    conversation_end(server);
+    reap(0);
+    drain(client);
+    conversation_end(client);
+}
+
+/* A program that is started keeps the descriptor, and does not know. */
+static void run_exec_heir(void)
+{
+    int client = client_open(), server = server_accept(), go[2];
+    must(pipe(go) == 0, "pipe");
+    fcntl(client, F_SETFD, FD_CLOEXEC);
+    fcntl(go[1], F_SETFD, FD_CLOEXEC);
+    if (fork() == 0) {
+        dup2(go[0], 0);
+        execl("/bin/cat", "cat", (char *)NULL);
+        _exit(98);
+    }
+    conversation_end(server);
+    conversation_end(client);
+    close(go[1]);
+    reap(0);
+}
+
+static void run_dup(void)
+{
+    int client = client_open(), server = server_accept();
+    must(dup(server) >= 0, "dup");
+    conversation_end(client);
+    drain(server);
+    conversation_end(server);
+}
+
+static void *leave_open(void *arg)
+{
+    (void)arg;
+    sink = client_open();
+    return NULL;
+}
+
+static void run_thread(void)
+{
+    pthread_t thread;
+    must(pthread_create(&thread, NULL, leave_open, NULL) == 0, "pthread_create");
+    int server = server_accept();
+    pthread_join(thread, NULL);
+    conversation_end(server);
+}
+
+/* The first thread ends before the last. */
+static void *exit_later(void *arg)
+{
+    pthread_t *first = arg;
+    pthread_join(*first, NULL);
+    exit(0);
+}
+
+static void run_first_thread_gone(void)
+{
+    static pthread_t first;
+    pthread_t thread;
+    int client = client_open();
+    conversation_end(server_accept());
+    sink = client;
+    first = pthread_self();
+    must(pthread_create(&thread, NULL, exit_later, &first) == 0, "pthread_create");
+    pthread_exit(NULL);
+}
+
+static void run_many_leaks(void)
+{
+    struct rlimit limit;
+    getrlimit(RLIMIT_NOFILE, &limit);
+    limit.rlim_cur = limit.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &limit);
+    for (int i = 0; i < 400; i++) {
+        int client = client_open(), server = server_accept();
+        if (i % 4)
+            conversation_end(server);
+        conversation_end(client);
+    }
+}
+
+static void run_both_ends(void)
+{
+    int client = client_open(), server = server_accept();
+    sink = client + server;
+}
+
+/* What a signal kills had no chance; unless it had let its peer wait for long. */
+static void run_killed(void)
+{
+    int client = client_open(), server = server_accept();
+    sink = client + server;
+    raise(SIGTERM);
+}
+
+/* A daemon stays, and holds what it was born with. */
+static void run_daemon(void)
+{
+    int client = client_open(), server = server_accept();
+    if (fork() == 0) {
+        struct pollfd never = {-1, 0, 0};
+        setsid();
+        close(client);
+        poll(&never, 1, 30000);
+        _exit(0);
+    }
+    conversation_end(server);
+    conversation_end(client);
+}
+
+/* A daemon that still has to accept after the check is over: says so on descriptor 1. */
+static void run_daemon_works(void)
+{
+    int told[2];
+    char byte;
+    must(pipe(told) == 0, "pipe");
+    if (fork() == 0) {
+        struct pollfd p = {listener, POLLIN, 0};
+        setsid();
+        printf("%d %d\n", ntohs(address.sin_port), (int)getpid());
+        fflush(stdout);
+        close(1);
+        close(2);
+        must(write(told[1], "", 1) == 1, "write");
+        if (poll(&p, 1, 30000) == 1) {
+            int server = server_accept();
+            send_all(server, "still here");
+            conversation_end(server);
+        }
+        _exit(0);
+    }
+    must(read(told[0], &byte, 1) == 1, "read");
+}
+
+static void on_signal(int signal)
+{
+    _exit(signal == SIGUSR1 ? 41 : 42);
+}
+
+/* Ends with 41 once it hears SIGUSR1. */
+static void run_signal(void)
+{
+    signal(SIGUSR1, on_signal);
+    signal(SIGTERM, on_signal);
+    puts("ready");
+    fflush(stdout);
+    for (;;)
+        pause();
+}
+
+static void run_exit7(void)
+{
+    exit(7);
+}
+
+static void run_exit7_leak(void)
+{
+    sink = client_open();
+    conversation_end(server_accept());
+    exit(7);
+}
+
+static void run_segv(void)
+{
+    raise(SIGSEGV);
+}
+
+static const struct {
+    const char *name;
+    void (*run)(void);
+} subjects[] = {
+    {"clean", run_clean},
+    {"clean-shutdown", run_clean_shutdown},
+    {"clean-fork", run_clean_fork},
+    {"clean-heir", run_clean_heir},
+    {"clean-refused", run_clean_refused},
+    {"clean-others", run_clean_others},
+    {"clean-exec", run_clean_exec},
+    {"clean-threads", run_clean_threads},
+    {"clean-forks", run_clean_forks},
+    {"clean-many", run_clean_many},
+    {"error-path", run_error_path},
+    {"end-read", run_end_read},
+    {"end-unread", run_end_unread},
+    {"client-open", run_client_open},
+    {"child-exit", run_child_exit},
+    {"exec-heir", run_exec_heir},
+    {"dup", run_dup},
+    {"thread", run_thread},
+    {"first-thread-gone", run_first_thread_gone},
+    {"many-leaks", run_many_leaks},
+    {"both-ends", run_both_ends},
+    {"killed", run_killed},
+    {"daemon", run_daemon},
+    {"daemon-works", run_daemon_works},
+    {"signal", run_signal},
+    {"exit7", run_exit7},
+    {"exit7-leak", run_exit7_leak},
+    {"segv", run_segv},
+};
+
+int main(int argc, char **argv)
+{
+    for (size_t i = 0; argc == 2 && i < sizeof subjects / sizeof subjects[0]; i++)
+        if (strcmp(subjects[i].name, argv[1]) == 0) {
+            listen_here();
+            subjects[i].run();
+            return 0;
+        }
+    fprintf(stderr, "usage: subject NAME\n");
+    return 97;
+}
