@@ -17,6 +17,7 @@ static const struct command {
     {"why", why_main, "say why connections do not end, and what to change"},
     {"end", end_main, "end a connection now, in the politest way that ends it"},
     {"check", check_main, "run a program, report the connections that it failed to end"},
+    {"watch", watch_main, "record what no later look can see: births, ends read, closes"},
     {"explain", explain_main, "explain a code of a finding: cause, example, repair"},
 };
 
