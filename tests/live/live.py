@@ -16,7 +16,7 @@ import tempfile
 import time
 
 from play import Play, command_alone, look, namespaces_here
-from scenarios import PROGRAMS, SCENARIOS
+from scenarios import PROGRAMS, SCENARIOS, page
 
 LIMIT_S = 90        # until all must be said
 QUIET_S, QUIET_LOOKS = 3, 3  # so long, and so often, nothing else may be said
@@ -39,8 +39,8 @@ CLASSES = classes_of(os.path.join(HERE, "../../src/doctor/finding.def"))
 # ---- judging ----
 
 def words_of(finding):
-    """All that it says about who and what."""
-    return " ".join([finding["sentence"], *finding["evidence"]])
+    """All that it says about who, and what to do."""
+    return " ".join([finding["sentence"], *finding["evidence"], *finding["remedy"]])
 
 
 def names_role(play, words, role, code):
@@ -51,7 +51,7 @@ def names_role(play, words, role, code):
     sockets = play.sockets.get(role)
     if not sockets or sockets[0]["fd"] < 0 or code in ("accept-queue-full", "never-accepted"):
         return True
-    return bool(re.search(rf"\bdescriptor {sockets[0]['fd']}\b", words))
+    return any(re.search(rf"\bdescriptor {one['fd']}\b", words) for one in sockets)
 
 
 def is_about(play, finding, role):
@@ -199,11 +199,17 @@ def main():
     sys.exit(0 if good else 1)
 
 
+def page_agrees():
+    """docs/SCENARIOS.md is what `scenarios.py` prints."""
+    with open(os.path.join(HERE, "../../docs/SCENARIOS.md"), encoding="utf-8") as file:
+        return [] if file.read() == page() else ["tests/live/scenarios.py > docs/SCENARIOS.md"]
+
+
 def report(world, plays, reasons, faults):
     """TAP. True if all is well."""
     print(f"1..{len(plays) + len(reasons) + 1}")
-    wrong = names_agree(faults)
-    print(f"{'not ' if wrong else ''}ok 1 - the table has every scenario {wrong or ''}")
+    wrong = names_agree(faults) + page_agrees()
+    print(f"{'not ' if wrong else ''}ok 1 - table, programs and page agree {wrong or ''}")
     good, number = not wrong, 2
     for play in plays:
         good = tell(number, world, play.scenario, play) and good

@@ -30,6 +30,7 @@ class Scenario:
     any socket of the scenario."""
     name: str
     cause: str
+    story: str
     findings: list = field(default_factory=list)
     own: object = None
 
@@ -47,12 +48,12 @@ def seen(role="keeper", **more):
 def unread(code, why, role="keeper", severity="problem", why_severity=None, **more):
     """What was not read, and why nobody will."""
     return [Finding(code, role, severity),
-            Finding(why, role, why_severity or severity, **more)]
+            Finding(why, role, why_severity or severity, blames=(), **more)]
 
 
 def shut(role, writer, code, severity):
     """A reader that does not read has shut the window of a writer; neither will move."""
-    return [Finding("window-shut", role, "attention"), Finding("nobody-watches", role, "attention"),
+    return [Finding("window-shut", role, "attention"), Finding("nobody-watches", role, "attention", blames=()),
             Finding(code, writer, severity, blames=())]
 
 
@@ -73,99 +74,223 @@ def hidden(code, severity="problem"):
 
 SCENARIOS = [
     # A: its owner does not close
-    Scenario("end-ignored", "A1", [deaf()], [seen()]),
-    Scenario("end-ignored-in-loop", "A1", [deaf()], [seen()]),
-    Scenario("error-path", "A6", [deaf()], [seen()]),
-    Scenario("answer-not-drained", "A2", unread("unread-data", "nobody-watches")),
-    Scenario("greeting-abandoned", "A5", unread("unread-data", "nobody-watches")),
+    Scenario("end-ignored", "A1", "A server reads until recv() returns 0 and goes to sleep.",
+             [deaf()]),
+    Scenario("end-ignored-in-loop", "A1",
+             "The same in an epoll loop that goes on; the descriptor was taken out and forgotten.",
+             [deaf()]),
+    Scenario("error-path", "A6",
+             "Two of three connections are closed; the third took the path of an error.",
+             [deaf()]),
+    Scenario("answer-not-drained", "A2",
+             "A client reads 10 of 1000 bytes of an answer and turns to something else.",
+             unread("unread-data", "nobody-watches"),
+             [Finding("unread-data", "keeper")]),
+    Scenario("greeting-abandoned", "A5",
+             "A client's own timeout: the greeting is never read, the descriptor never closed.",
+             unread("unread-data", "nobody-watches"),
+             [Finding("unread-data", "keeper")]),
     Scenario("pool-idle", "A3",
-             [Finding("pool-idle", "pooled", "note", certain=False, count=4)]),
-    Scenario("pool-grows", "A2", [Finding("unread-end", "", blames=("keeper",), count=101),
-                                  Finding("nobody-watches", "", count=101)]),
-    Scenario("half-open-mode", "A7", [deaf()], [seen()]),
-    Scenario("shut-not-closed", "A8", dead()),
-    Scenario("reset-not-closed", "A8", dead()),
-    Scenario("keepalive-killed", "A8", dead(), NO_FILTER),
-    Scenario("equal-leaks", "A1", [deaf("", count=200)], [seen("", count=200)]),
-    Scenario("strange-name", "A1", [deaf()], [seen()]),
+             "Four connections of a client's pool, used to the last byte, ended by the server.",
+             [Finding("pool-idle", "pooled", "note", certain=False, count=4)],
+             [deaf("pooled", count=4)]),
+    Scenario("pool-grows", "A2",
+             "A new connection for each request, none closed: more than a pool would keep.",
+             [Finding("unread-end", "", blames=("keeper",), count=101),
+              Finding("nobody-watches", "", count=101)],
+             [deaf("", blames=("keeper",), count=101)]),
+    Scenario("half-open-mode", "A7",
+             "After the end the loop asks for nothing more, and nobody ends our half.",
+             [deaf()]),
+    Scenario("shut-not-closed", "A8",
+             "shutdown() of both halves, no close(): the connection ends, the descriptor stays.",
+             dead()),
+    Scenario("reset-not-closed", "A8", "The peer resets; the descriptor stays.",
+             dead()),
+    Scenario("keepalive-killed", "A8",
+             "The peer vanishes, keep-alive ends the connection; the descriptor stays.",
+             dead(),
+             NO_FILTER),
+    Scenario("equal-leaks", "A1", "200 connections that one process leaks in the same way.",
+             [deaf("", count=200)]),
+    Scenario("strange-name", "A1",
+             "The program's name has an escape sequence, a line feed, quotes and a wrong byte.",
+             [deaf()]),
     # B: nobody looks
-    Scenario("interest-off", "B1", unread("unread-data", "no-read-interest")),
-    Scenario("one-shot", "B2", unread("unread-end", "one-shot-spent")),
-    Scenario("edge-not-drained", "B3", unread("unread-data", "edge-missed", certain=False)),
-    Scenario("not-in-poller", "B4", unread("unread-end", "nobody-watches")),
-    Scenario("loop-in-lock", "B5", unread("unread-data", "loop-busy", why_severity="attention")),
-    Scenario("loop-asleep", "B5", unread("unread-data", "loop-busy", why_severity="attention")),
-    Scenario("loop-in-call", "B5", unread("unread-data", "loop-busy", why_severity="attention")),
-    Scenario("owner-busy", "B6", unread("unread-end", "nobody-watches", severity="attention")),
-    Scenario("hangup-spin", "B7", [deaf()], [seen()]),
-    Scenario("stopped", "B5", unread("unread-data", "nobody-watches")
-             + [Finding("holder-stuck", "keeper")]),
-    Scenario("reader-away", "B4", shut("keeper", "client", "zero-window", "attention")),
-    Scenario("idle-watched", "healthy"),
-    Scenario("idle-blocked", "healthy"),
+    Scenario("interest-off", "B1",
+             "Back-pressure: reading was switched off in epoll, and never on again.",
+             unread("unread-data", "no-read-interest"),
+             [Finding("unread-data", "keeper")]),
+    Scenario("one-shot", "B2", "EPOLLONESHOT fired and was not armed again.",
+             unread("unread-end", "one-shot-spent"),
+             [deaf()]),
+    Scenario("edge-not-drained", "B3", "Edge-triggered, and one byte too few was read.",
+             unread("unread-data", "edge-missed", certain=False),
+             [Finding("unread-data", "keeper")]),
+    Scenario("not-in-poller", "B4", "The loop runs, this connection is not in it.",
+             unread("unread-end", "nobody-watches"),
+             [deaf()]),
+    Scenario("loop-in-lock", "B5", "The thread of the loop waits for a lock that is never free.",
+             unread("unread-data", "loop-busy", why_severity="attention"),
+             [Finding("unread-data", "keeper")]),
+    Scenario("loop-asleep", "B5", "The thread of the loop sleeps.",
+             unread("unread-data", "loop-busy", why_severity="attention"),
+             [Finding("unread-data", "keeper")]),
+    Scenario("loop-in-call", "B5",
+             "The thread of the loop waits for a name server that does not answer.",
+             unread("unread-data", "loop-busy", why_severity="attention"),
+             [Finding("unread-data", "keeper")]),
+    Scenario("owner-busy", "B6", "The owner computes for a client that has left.",
+             unread("unread-end", "nobody-watches", severity="attention"),
+             [deaf()]),
+    Scenario("hangup-spin", "B7",
+             "Each round says readable, each recv() returns 0, the loop starts again: a core is burnt.",
+             [deaf()]),
+    Scenario("stopped", "B5", "The holder was stopped by a signal.",
+             unread("unread-data", "nobody-watches") + [Finding("holder-stuck", "keeper")],
+             [Finding("unread-data", "keeper"), Finding("holder-stuck", "keeper")]),
+    Scenario("reader-away", "B4",
+             "A server that does not read has shut the window of a client that still talks.",
+             shut("keeper", "client", "zero-window", "attention"),
+             [Finding("zero-window", "client", "attention")]),
+    Scenario("idle-watched", "healthy", "A quiet client of a server that waits in epoll."),
+    Scenario("idle-blocked", "healthy", "A quiet client of a worker that is blocked in recv()."),
     # C: never accepted
-    Scenario("never-accepted", "C1", [Finding("never-accepted", "", blames=("listener",),
-                                              state="CLOSE-WAIT")]),
-    Scenario("accept-stopped", "C1", [Finding("accept-waits", "", "attention",
-                                              blames=("listener",), state="ESTAB")]),
-    Scenario("queue-full", "C1", [Finding("accept-queue-full", "listener"),
-                                  Finding("accept-waits", "", "attention", blames=("listener",),
-                                          count=2, state="ESTAB")]),
-    Scenario("no-descriptors", "C2", [Finding("accept-no-descriptors", "listener"),
-                                      Finding("accept-waits", "", "attention", state="ESTAB")]),
-    Scenario("accept-loop", "healthy"),
+    Scenario("never-accepted", "C1",
+             "The loop that accepts has stopped; the client came, talked and left.",
+             [Finding("never-accepted", "", blames=("listener",), state="CLOSE-WAIT")]),
+    Scenario("accept-stopped", "C1", "The same, and the client waits for an answer.",
+             [Finding("accept-waits", "", "attention", blames=("listener",), state="ESTAB")]),
+    Scenario("queue-full", "C1", "Room for one (and one more) in the queue, and a third knocks.",
+             [Finding("accept-queue-full", "listener"),
+              Finding("accept-waits", "", "attention", blames=("listener",), count=2, state="ESTAB")]),
+    Scenario("no-descriptors", "C2", "accept() says EMFILE.",
+             [Finding("accept-no-descriptors", "listener"),
+              Finding("accept-waits", "", "attention", state="ESTAB")]),
+    Scenario("accept-loop", "healthy", "A server inside accept(), all that came were served."),
     # D: closed, not by everybody
-    Scenario("parent-keeps", "D3", [deaf(severity="problem"),
-                                    Finding("holder-stuck", "keeper", certain=False)],
+    Scenario("parent-keeps", "D3",
+             "The classic: the forked child serves, closes and ends; the parent keeps its copy.",
+             [deaf(severity="problem"), Finding("holder-stuck", "keeper", certain=False)],
              [Finding("last-close-missing", "keeper"),
               Finding("holder-stuck", "keeper", certain=False)]),
-    Scenario("both-keep", "D3", unread("unread-end", "nobody-watches", role="parent")
-             + [Finding("many-holders", "parent", "note", blames=())]),
-    Scenario("fork-heir", "D1", heir()),
-    Scenario("exec-heir", "D2", heir("keeper-fd")),
-    Scenario("forking-server", "healthy"),
-    Scenario("dup-left", "D4", [deaf()], [Finding("dup-holds", "keeper")]),
-    Scenario("dup-both", "D4", [deaf(blames=("keeper", "copy")),
-                                Finding("dup-holds", "keeper", "note")]),
-    Scenario("message-in-flight", "D5", [Finding("held-by-message", "passed", blames=()),
-                                         Finding("holder-stuck", "passed", blames=())]),
-    Scenario("message-kept", "D5", heir()),
-    Scenario("closed-under-recv", "D8", hidden("closed-but-busy"), NO_THREAD),
-    Scenario("closed-under-poll", "D8", hidden("closed-but-busy"), NO_THREAD),
-    Scenario("closed-under-select", "D8", hidden("closed-but-busy"), NO_THREAD),
-    Scenario("mapped", "D", hidden("held-by-mapping"), NO_MAP),
-    Scenario("thread-table", "D", [deaf()], NO_THREAD),
-    Scenario("zombie-leader", "D", [deaf()], NO_THREAD),
-    Scenario("ring-file", "D6", hidden("held-by-ring"), NO_RING),
-    Scenario("ring-request", "D7", hidden("closed-but-busy", "attention"), NO_RING),
+    Scenario("both-keep", "D3", "Parent and child hold it, neither reads.",
+             unread("unread-end", "nobody-watches", role="parent")
+             + [Finding("many-holders", "parent", "note", blames=())],
+             [deaf("parent", blames=("parent", "child")),
+              Finding("many-holders", "parent", "note", blames=())]),
+    Scenario("fork-heir", "D1",
+             "A child that was forked for something else inherits it; its owner closes.",
+             heir(),
+             [deaf()]),
+    Scenario("exec-heir", "D2", "No close-on-exec: `sleep` inherits it; its owner closes.",
+             heir("keeper-fd"),
+             [deaf("keeper-fd", blames=("keeper",))]),
+    Scenario("forking-server", "healthy",
+             "The parent has closed its copy, the child waits for its client."),
+    Scenario("dup-left", "D4", "One descriptor closed, its copy forgotten.",
+             [deaf()],
+             [Finding("dup-holds", "keeper")]),
+    Scenario("dup-both", "D4", "Two descriptors in one process, neither closed.",
+             [deaf(blames=("keeper", "copy")), Finding("dup-holds", "keeper", "note")]),
+    Scenario("message-in-flight", "D5",
+             "Passed over AF_UNIX (SCM_RIGHTS), closed by the sender, never received.",
+             [Finding("held-by-message", "passed", blames=()),
+              Finding("holder-stuck", "passed", blames=())]),
+    Scenario("message-kept", "D5", "Passed, received, and forgotten by the receiver.",
+             heir(),
+             [deaf()]),
+    Scenario("closed-under-recv", "D8",
+             "Closed while another thread is blocked in recv(): no FIN leaves.",
+             hidden("closed-but-busy"),
+             NO_THREAD),
+    Scenario("closed-under-poll", "D8", "The same with poll().",
+             hidden("closed-but-busy"),
+             NO_THREAD),
+    Scenario("closed-under-select", "D8", "The same with select().",
+             hidden("closed-but-busy"),
+             NO_THREAD),
+    Scenario("mapped", "D", "Mapped with mmap(), closed, not unmapped.",
+             hidden("held-by-mapping"),
+             NO_MAP),
+    Scenario("thread-table", "D",
+             "A thread with a descriptor table of its own still has what the others closed.",
+             [deaf()],
+             NO_THREAD),
+    Scenario("zombie-leader", "D",
+             "The first thread has ended, the process goes on and holds it.",
+             [deaf()],
+             NO_THREAD),
+    Scenario("ring-file", "D6", "Registered with an io_uring, then closed.",
+             hidden("held-by-ring"),
+             NO_RING),
+    Scenario("ring-request", "D7",
+             "An io_uring receive is under way on a closed descriptor: no FIN leaves.",
+             hidden("closed-but-busy", "attention"),
+             NO_RING),
     # E: half-closes and relays
-    Scenario("half-close-sends", "E2", [Finding("half-close", "sender", "healthy", blames=())]),
-    Scenario("half-close-rests", "E2", [deaf("rester")]),
-    Scenario("relay-pair", "E1", [Finding("relay-pair", "left", "note", certain=False),
-                                  deaf("origin")]),
+    Scenario("half-close-sends", "E2", "The client has ended its half, the server still sends.",
+             [Finding("half-close", "sender", "healthy", blames=())]),
+    Scenario("half-close-rests", "E2",
+             "The server answered after the client's end, and does nothing more.",
+             [deaf("rester")]),
+    Scenario("relay-pair", "E1", "A proxy passed the end on; the origin never ends its half.",
+             [Finding("relay-pair", "left", "note", certain=False), deaf("origin")]),
     # F: other states
-    Scenario("half-kept-peer-gone", "F1", [Finding("fin-wait-held", "keeper", "attention")],
+    Scenario("half-kept-peer-gone", "F1",
+             "We shut down our half and keep the descriptor; the peer vanished without a word.",
+             [Finding("fin-wait-held", "keeper", "attention")],
              NO_FILTER),
-    Scenario("half-kept-peer-here", "F1", [deaf("peer"), Finding("fin-wait-held", "keeper", "note")]),
-    Scenario("half-left-to-timer", "F2", unread("unread-data", "nobody-watches", "server")
-             + [Finding("fin-wait-orphan", "client", "note", blames=())]),
-    Scenario("writer-blocked", "F6", shut("reader", "writer", "zero-window", "attention")),
-    Scenario("fin-behind-held", "F3", shut("reader", "writer", "fin-behind-zero-window", "problem")),
-    Scenario("fin-behind-orphan", "F3", shut("reader", "writer", "fin-behind-zero-window", "note")),
-    Scenario("last-ack-behind", "F3", shut("reader", "writer", "fin-behind-zero-window", "note")),
-    Scenario("data-unanswered", "F4", [Finding("fin-unanswered", "sender", "note", False)],
+    Scenario("half-kept-peer-here", "F1",
+             "The same, and the peer is here: it has read our end and stays.",
+             [deaf("peer"), Finding("fin-wait-held", "keeper", "note")]),
+    Scenario("half-left-to-timer", "F2",
+             "The client closed; its half waits for a server that does not read.",
+             unread("unread-data", "nobody-watches", "server")
+             + [Finding("fin-wait-orphan", "client", "note", blames=())],
+             [Finding("unread-data", "server")]),
+    Scenario("writer-blocked", "F6", "A writer in send(), a reader that does not read.",
+             shut("reader", "writer", "zero-window", "attention"),
+             [Finding("zero-window", "writer", "attention")]),
+    Scenario("fin-behind-held", "F3",
+             "The same, and the writer has shut down: its FIN waits behind the data.",
+             shut("reader", "writer", "fin-behind-zero-window", "problem"),
+             [Finding("zero-window", "writer", "attention")]),
+    Scenario("fin-behind-orphan", "F3", "The same, and the writer has closed.",
+             shut("reader", "writer", "fin-behind-zero-window", "note"),
+             [Finding("fin-behind-zero-window", "writer", "note", blames=())]),
+    Scenario("last-ack-behind", "F3",
+             "The reader ended its half and does not read; the writer closed.",
+             shut("reader", "writer", "fin-behind-zero-window", "note"),
+             [Finding("fin-behind-zero-window", "writer", "note", blames=())]),
+    Scenario("data-unanswered", "F4",
+             "The peer's host is gone; our data is sent again and again.",
+             [Finding("fin-unanswered", "sender", "note", False)],
              NO_FILTER),
-    Scenario("fin-unanswered", "F4", [Finding("fin-unanswered", "sender", "note", False, blames=())],
+    Scenario("fin-unanswered", "F4",
+             "The peer's host is gone, we closed; our FIN is sent again and again.",
+             [Finding("fin-unanswered", "sender", "note", False, blames=())],
              NO_FILTER),
-    Scenario("fin-unanswered-held", "F4", [Finding("fin-unanswered", "sender", "note", False)],
+    Scenario("fin-unanswered-held", "F4", "The same with shutdown(), the descriptor is kept.",
+             [Finding("fin-unanswered", "sender", "note", False)],
              NO_FILTER),
-    Scenario("both-close", "healthy"),
+    Scenario("both-close", "healthy", "Both ends closed."),
     # other languages
-    Scenario("node-half-open", "A7", [deaf()], [seen()]),
-    Scenario("node-paused", "B1", unread("unread-end", "nobody-watches")),
-    Scenario("python-cycle", "A9", [deaf()], [seen()]),
-    Scenario("python-subprocess", "D2", [Finding("heir-holds", "keeper", blames=("keeper", "heir"))]),
-    Scenario("java-deferred", "A10", dead()),
+    Scenario("node-half-open", "A7", "Node, `allowHalfOpen`, no end().",
+             [deaf()]),
+    Scenario("node-paused", "B1", "Node, pause() without resume().",
+             unread("unread-data", "nobody-watches"),
+             [Finding("unread-data", "keeper")]),
+    Scenario("python-cycle", "A9",
+             "Python, no close(): the object waits in a cycle for a collector that is off.",
+             [deaf()]),
+    Scenario("python-subprocess", "D2",
+             "Python, a subprocess with `close_fds=False` has inherited it.",
+             [Finding("heir-holds", "keeper", blames=("keeper", "heir"))],
+             [deaf(blames=("heir",))]),
+    Scenario("java-deferred", "A10",
+             "Java NIO, a registered channel was closed, and no select() follows.",
+             dead()),
 ]
 
 # Scenarios that are not in `faults`: what must be installed, and the command.
@@ -176,3 +301,55 @@ PROGRAMS = {
     "python-subprocess": ("/usr/bin/python3", ["/usr/bin/python3", "keeper.py", "subprocess"]),
     "java-deferred": ("javac", ["java", "Deferred.java"]),
 }
+
+
+# ---- the page for readers ----
+
+HEAD = """# Scenarios: the doctor on living programs
+
+Each line is a small program that has the fault (`tests/live`), brought into its situation by waiting for each
+other, never by time. All run at once, each in a network namespace of its own, and again under `lastack run`; `lastack why
+--json` must name the cause, its class, how sure and how serious it is, and who holds the connection; **nothing of
+*attention* or *problem* may be said of any other socket of the scenario**. Lines without a code are healthy: nothing may be said.
+
+```
+build/tests/live/faults --list                                    # the programs in C
+python3 tests/live/live.py kernel build/lastack build/tests/live/faults one-shot --stay
+python3 tests/live/live.py own build/lastack build/tests/live/faults relay-pair
+python3 tests/live/healthy.py --seconds 60 build/lastack          # nginx, Redis, PostgreSQL under load
+python3 tests/live/robust.py --sockets 100000 build/lastack build/tests/live/faults build/tests/live/crowd
+```
+
+The cause is the letter of research on some hundred real issues: A its owner does not close, B nobody looks at it, C never accepted, D closed
+but not by everybody who holds it, E proxies and half-closes, F what is on the wire. *(i)* is inferred, all else is certain.
+
+**Under `lastack run`** the supervisor reads ahead for its program: whether the program has read the end, and who watches the
+socket, cannot be seen there. So *end-consumed* stands for all that read to the last byte, and an unread queue is
+told without the poller that should have told of it.
+
+| scenario | cause | what the program does | the kernel's sockets | under `lastack run` |
+|---|---|---|---|---|
+"""
+
+
+def told(findings):
+    """A cell: codes and severities."""
+    if not findings:
+        return "nothing"
+    return ", ".join(f"{f.count}&#215; " * (f.count > 1) + f"{f.code} ({f.severity})"
+                     + " *(i)*" * (not f.certain) for f in findings)
+
+
+def page():
+    """docs/SCENARIOS.md."""
+    rows = []
+    for s in SCENARIOS:
+        own = s.own if isinstance(s.own, str) else "the same" if s.own is None else told(s.own)
+        if isinstance(s.own, str):
+            own = f"*{own}*"
+        rows.append(f"| {s.name} | {s.cause} | {s.story} | {told(s.findings)} | {own} |\n")
+    return HEAD + "".join(rows)
+
+
+if __name__ == "__main__":
+    print(page(), end="")
