@@ -460,21 +460,55 @@ void leak_tell(struct watch *w, struct connection *c, const struct candidate *ca
 
 /* ---- at the end ---- */
 
+#define END_MAX 16
+
+/* All that were born at one line. */
+struct siblings {
+    uint64_t born_cnt, ended_cnt;
+    struct {
+        struct place *place;
+        uint64_t cnt;
+    } ends[END_MAX];
+};
+
+static void add_end(struct siblings *all, struct place *place, uint64_t cnt)
+{
+    unsigned i = 0;
+    while (i < END_MAX && all->ends[i].place && !place_equal(all->ends[i].place, place))
+        i++;
+    if (i == END_MAX)
+        return;
+    all->ends[i].place = place;
+    all->ends[i].cnt += cnt;
+}
+
+static void add_siblings(struct siblings *all, const struct place *birth)
+{
+    all->born_cnt += birth->born_cnt;
+    all->ended_cnt += birth->ended_cnt;
+    for (unsigned i = 0; i < PLACE_END_MAX && birth->ends[i].place; i++)
+        add_end(all, birth->ends[i].place, birth->ends[i].cnt);
+}
+
 /* Where connections of the same birth are closed: the place that most of them have. */
 static void put_siblings(struct watch *w, struct check_leak *leak)
 {
     struct facts *f = &leak->list.all[0];
-    const struct place *birth = leak->birth;
+    struct siblings all = {0};
     unsigned best = 0;
-    if (!birth || birth->born_cnt < leak->cnt || birth->ended_cnt < leak->ended_cnt)
+    for (const struct image *image = leak->birth ? w->places.images : NULL; image; image = image->next)
+        for (const struct place *p = hash_next(&image->places, NULL); p; p = hash_next(&image->places, p))
+            if (p->born_cnt && place_equal(p, leak->birth))
+                add_siblings(&all, p);
+    if (all.born_cnt < leak->cnt || all.ended_cnt < leak->ended_cnt || !leak->birth)
         return;
-    f->sibling_cnt = birth->born_cnt - leak->cnt;
-    f->sibling_closed_cnt = birth->ended_cnt - leak->ended_cnt;
-    for (unsigned i = 1; i < PLACE_END_MAX; i++)
-        if (birth->ends[i].cnt > birth->ends[best].cnt)
+    f->sibling_cnt = all.born_cnt - leak->cnt;
+    f->sibling_closed_cnt = all.ended_cnt - leak->ended_cnt;
+    for (unsigned i = 1; i < END_MAX; i++)
+        if (all.ends[i].cnt > all.ends[best].cnt)
             best = i;
-    if (f->sibling_closed_cnt && birth->ends[best].cnt)
-        f->sibling_close_at = site_of(w, &leak->list, birth->ends[best].place);
+    if (f->sibling_closed_cnt && all.ends[best].cnt)
+        f->sibling_close_at = site_of(w, &leak->list, all.ends[best].place);
 }
 
 void leak_finish(struct watch *w, struct check_leak *leak)

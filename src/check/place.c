@@ -182,8 +182,13 @@ static struct place *place_new(struct places *places, struct image *image, uint6
         snapshot->stack_len = stack_read(tid, reg[REG_SP], snapshot->stack, SNAPSHOT_LEN);
         struct place_snapshot *fit = realloc(snapshot, sizeof *snapshot + snapshot->stack_len);
         place->snapshot = fit ? fit : snapshot;
-        if (hash_add(&image->places, &place->node))
+        if (hash_add(&image->places, &place->node)) {
+            if (image->places.cnt == 1) {
+                image->next = places->images;
+                places->images = image;
+            }
             return place;
+        }
         snapshot = place->snapshot;
     }
     free(snapshot);
@@ -225,6 +230,14 @@ void place_ended(struct place *birth, struct place *end)
 }
 
 /* ---- lines ---- */
+
+bool place_equal(const struct place *a, const struct place *b)
+{
+    if (a == b || !a->resolved || !b->resolved)
+        return a == b;
+    return a->site.line == b->site.line && strcmp(a->site.function, b->site.function) == 0 &&
+           strcmp(a->site.file, b->site.file) == 0 && strcmp(a->site.module, b->site.module) == 0;
+}
 
 void place_resolve(struct places *places, struct place *place, uint32_t pid)
 {

@@ -50,6 +50,7 @@ struct image {
     uint32_t child_cnt;        /* images that came out of it */
     struct text_range *ranges; /* of one of its processes, in order */
     uint32_t range_cnt;
+    struct image *next; /* in places->images, once it has places */
 };
 
 /* An image without members, a child of `parent` (or NULL). NULL: out of memory. */
@@ -62,12 +63,15 @@ void image_leave(struct image *image);
 struct places {
     struct lines *lines; /* NULL until the first is needed */
     bool lost;           /* no memory for all, or too many */
+    struct image *images; /* that have places */
 };
 
 /* The place where thread `tid` of `pid` has stopped. NULL: unknown (no memory, other machine). */
 struct place *place_take(struct places *places, struct image *image, uint32_t pid, uint32_t tid);
 /* A connection born at `birth` was ended at `end` (either may be NULL). */
 void place_ended(struct place *birth, struct place *end);
+/* The same source line: one line may have many places (inlined, unrolled, in several runs). */
+bool place_equal(const struct place *a, const struct place *b);
 /* Find the source lines of a place, with the help of a living process of its image. */
 void place_resolve(struct places *places, struct place *place, uint32_t pid);
 /* The last process that could help to resolve the places of an image goes. */

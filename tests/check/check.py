@@ -374,7 +374,9 @@ def wrong_usage(ground):
 
 def nested(ground):
     """Who is traced cannot be traced again, and that is not "clean"."""
-    status, _, err = ground.run([LASTACK, "check", "--", "/bin/true"])
+    # The sanitizer's own leak check is a tracer, too, and cannot work here.
+    status, _, err = ground.run([LASTACK, "check", "--", "/bin/true"],
+                                env={**os.environ, "ASAN_OPTIONS": "detect_leaks=0"})
     equal(status, 2, "status")
     check("under a tracer already" in err, err)
 
