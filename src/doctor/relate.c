@@ -248,15 +248,27 @@ static bool same_bytes(uint64_t a, uint64_t b)
     return !fact_known(a) || !fact_known(b) || (a > b ? a - b : b - a) <= 2;
 }
 
-/* One was accepted and one was opened, and what came in here went out there. */
+/* A thread of its holder sits in a receive on the other. */
+static bool waits_on(const struct facts *f, const struct facts *other)
+{
+    for (uint32_t i = 0; i < f->holder_cnt; i++)
+        if (f->holders[i].doing == FACT_DOING_RECV && f->holders[i].doing_id == other->id)
+            return true;
+    return false;
+}
+
+/* One was accepted and one was opened, and what came in here went out there; or its thread has
+ * turned from the one to the other. */
 static bool are_two_legs(const struct facts *a, const struct facts *b)
 {
     bool opposite = a->passive != FACT_MAYBE && b->passive != FACT_MAYBE
                         ? a->passive != b->passive
                         : a->tuple.local_port != b->tuple.local_port;
-    return opposite && a->state != b->state && a->peer_id != b->id &&
-           strcmp(a->stack, b->stack) == 0 && same_bytes(a->bytes_in, b->bytes_out) &&
-           same_bytes(a->bytes_out, b->bytes_in);
+    if (!opposite || a->state == b->state || a->peer_id == b->id || strcmp(a->stack, b->stack) != 0)
+        return false;
+    const struct facts *in = a->state == LASTACK_CLOSE_WAIT ? a : b, *out = in == a ? b : a;
+    return waits_on(in, out) || (same_bytes(a->bytes_in, b->bytes_out) &&
+                                 same_bytes(a->bytes_out, b->bytes_in));
 }
 
 /* Of one process: a connection whose end came in, and one whose end went out within a second; the

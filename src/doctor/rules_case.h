@@ -94,6 +94,8 @@ uint32_t descriptor_cnt(const struct facts *f);
 /* Different processes with a descriptor of it. */
 uint32_t process_cnt(const struct facts *f);
 
+/* Unread data has shut our window, and there is a sign that it stays so. */
+bool is_stuck_reader(const struct rules_case *c);
 /* Data or FIN that cannot leave (class "blocked"). */
 bool facts_are_blocked(const struct facts *f);
 

@@ -191,11 +191,17 @@ static const struct fact_watch *find_cancelled(const struct facts *f)
     return NULL;
 }
 
+/* Others who ask for nothing have just forgotten it. */
+static bool is_java(const struct facts *f)
+{
+    return f->holder_cnt > 0 && strcmp(f->holders[0].program, "java") == 0;
+}
+
 static bool say_deferred(struct rules_case *c)
 {
     const struct facts *f = c->f;
     const struct fact_watch *w = f->watch_cnt == 1 ? find_cancelled(f) : NULL;
-    if (!w)
+    if (!w || !is_java(f))
         return false;
     struct finding *finding =
         finding_add(c, FINDING_CLOSE_DEFERRED, SEVERITY_ATTENTION, false);

@@ -150,8 +150,17 @@ struct hidden {
     const struct fact_holder *by;
 };
 
+static bool has_request(const struct facts *f)
+{
+    for (uint32_t i = 0; i < f->holder_cnt; i++)
+        if (f->holders[i].kind == FACT_HOLDER_RING && f->holders[i].tid)
+            return true;
+    return f->watch_cnt > 0;
+}
+
 /* A ring may own a socket for good (direct descriptors): only what it has to do with an end that the
- * peer has sent is news. A request in flight on a closed descriptor is news at once. */
+ * peer has sent is news; with a request in flight it will be told. A request on a socket that is not
+ * registered stands for a descriptor that was closed. */
 static bool judge_hidden(const struct facts *f, struct hidden *hidden)
 {
     const struct fact_holder *h = hidden->by;
@@ -167,7 +176,8 @@ static bool judge_hidden(const struct facts *f, struct hidden *hidden)
         return true;
     case FACT_HOLDER_RING:
         hidden->code = h->tid ? FINDING_CLOSED_BUT_BUSY : FINDING_HELD_BY_RING;
-        hidden->severity = h->tid ? SEVERITY_PROBLEM : SEVERITY_ATTENTION;
+        if (!h->tid && has_request(f))
+            hidden->severity = SEVERITY_ATTENTION;
         return h->tid || ended;
     case FACT_HOLDER_MAPPING:
         hidden->code = FINDING_HELD_BY_MAPPING;

@@ -9,8 +9,14 @@
 #define POOL_MAX      100 /* connections of a pool to one service; more are hardly kept on purpose */
 #define POOL_LAST_LEN 48  /* bytes with which TLS says good-bye (close_notify) */
 
-/* The peer has more to say and cannot: our window is shut, and there is a sign that it stays so. */
-static bool is_stuck_reader(const struct rules_case *c)
+static bool peer_wants_to_end(const struct rules_case *c)
+{
+    const struct facts *peer = facts_list_peer(c->list, c->f);
+    return peer && (peer->state == LASTACK_FIN_WAIT_1 || peer->state == LASTACK_LAST_ACK ||
+                    peer->state == LASTACK_CLOSING);
+}
+
+bool is_stuck_reader(const struct rules_case *c)
 {
     const struct facts *f = c->f;
     if ((f->state != LASTACK_ESTABLISHED && f->state != LASTACK_FIN_WAIT_2) ||
@@ -18,9 +24,7 @@ static bool is_stuck_reader(const struct rules_case *c)
         f->unaccepted == FACT_YES || f->moved == FACT_YES ||
         !age_over(f->data_in_us, c->options->grace_us))
         return false;
-    const struct facts *peer = facts_list_peer(c->list, f);
-    return holders_all_forgotten(f) || nobody_watches(f) ||
-           (peer && peer->state == LASTACK_FIN_WAIT_1);
+    return holders_all_forgotten(f) || nobody_watches(f) || peer_wants_to_end(c);
 }
 
 static void unread_sentence(struct text *out, const struct facts *f)

@@ -43,6 +43,7 @@ static void evidence_watch(struct finding *finding, const struct rules_case *c,
         text_add(&finding->evidence, "\n");
     }
     evidence_thread(finding, c, w->pid, w->doing_at);
+    evidence_holders(finding, c->f);
 }
 
 /* ---- one watcher ---- */
@@ -155,6 +156,7 @@ static void say_nobody(struct rules_case *c, enum severity severity)
     struct finding *finding = finding_add(c, FINDING_NOBODY_WATCHES, severity, true);
     text_add(&finding->sentence,
              "no poller has it and no call waits on it: nobody will ever notice");
+    evidence_holders(finding, c->f);
     line_printf(&finding->remedy, "add it to the poller (EPOLLIN | EPOLLRDHUP), or close it where "
                                   "it was put aside");
 }

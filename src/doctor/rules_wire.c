@@ -8,6 +8,7 @@
 
 #define RETRY_SUSPECT 2 /* retransmissions of one segment: more than one loss explains */
 #define PROBE_SUSPECT 3 /* zero-window probes while the program still owns the connection */
+#define SHUT_SUSPECT_US UINT64_C(10000000) /* nothing sent for so long, if probes are answered */
 
 /* Nobody has a reference. A supervisor may still be passing on what a program wrote before its last
  * close: then the stack does not know of the close yet. */
@@ -50,7 +51,9 @@ static enum obstacle find_obstacle(const struct facts *f)
      * peer that has closed its half and does not read either will hardly begin to. */
     if (f->state == LASTACK_ESTABLISHED && f->moved == FACT_YES)
         return OBSTACLE_NONE;
-    if (window && (is_closing(f) || probes >= PROBE_SUSPECT || f->state == LASTACK_CLOSE_WAIT))
+    bool for_long = probes >= PROBE_SUSPECT ||
+                    (f->moved == FACT_NO && age_over(f->data_out_us, SHUT_SUSPECT_US));
+    if (window && (is_closing(f) || for_long || f->state == LASTACK_CLOSE_WAIT))
         return OBSTACLE_WINDOW;
     return retries >= RETRY_SUSPECT ? OBSTACLE_SILENCE : OBSTACLE_NONE;
 }
@@ -89,6 +92,15 @@ static const char *blocked_code(const struct facts *f, enum obstacle obstacle)
     return is_closing(f) ? FINDING_FIN_BLOCKED : FINDING_ZERO_WINDOW;
 }
 
+/* Of a closing state the kernel keeps no stamp: then since it last sent something, or as long as so
+ * many retransmissions take. */
+static bool is_blocked_for_a_while(const struct facts *f, const struct rules_options *options)
+{
+    if (fact_known(f->state_us))
+        return f->state_us >= options->grace_us;
+    return age_over(f->data_out_us, options->grace_us) || number_over(f->retransmits, RETRY_SUSPECT);
+}
+
 static void say_orphan(struct text *out, const struct facts *f);
 
 bool rule_blocked(struct rules_case *c)
@@ -96,7 +108,7 @@ bool rule_blocked(struct rules_case *c)
     const struct facts *f = c->f;
     enum obstacle obstacle = find_obstacle(f);
     if (obstacle == OBSTACLE_NONE || rules_half_close_works(f, c->options) ||
-        !age_over(f->state_us, c->options->grace_us))
+        !is_blocked_for_a_while(f, c->options))
         return false;
     bool orphan = nobody_holds(f), window = obstacle == OBSTACLE_WINDOW;
     /* Silence ends by the retry limit, an orphan by its own limits; a held one behind a shut window
@@ -203,7 +215,7 @@ bool rule_waiting_peer(struct rules_case *c)
 {
     const struct facts *f = c->f;
     bool held = f->orphan == FACT_NO || (f->orphan == FACT_MAYBE && f->holder_cnt > 0);
-    if (f->state != LASTACK_FIN_WAIT_2 || !held)
+    if (f->state != LASTACK_FIN_WAIT_2 || !held || is_stuck_reader(c))
         return false;
     if (rules_half_close_works(f, c->options)) {
         struct finding *finding = finding_add(c, FINDING_HALF_CLOSE, SEVERITY_HEALTHY, true);

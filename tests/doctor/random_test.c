@@ -356,6 +356,7 @@ static void forget_motion(struct facts *f)
 static void forget_ages(struct facts *f)
 {
     f->state_us = f->fin_in_us = f->born_us = f->eof_read_us = f->data_in_us = FACT_UNKNOWN;
+    f->data_out_us = f->retransmits = FACT_UNKNOWN; /* so many take their time */
     f->close_cnt = 0;
 }
 static void forget_keeping(struct facts *f)
