@@ -99,7 +99,7 @@ static bool read_status(uint32_t pid, uint32_t *inner_pid, uid_t *uid)
     while (fgets(line, sizeof line, file)) {
         if (sscanf(line, "Uid:\t%*u\t%u", uid) == 1)
             found |= 1;
-        char *last = strncmp(line, "NSpid:", 6) == 0 ? strrchr(line, '\t') : NULL;
+        char *last = strncmp(line, "NStgid:", 7) == 0 ? strrchr(line, '\t') : NULL;
         if (last && sscanf(last + 1, "%" SCNu32, inner_pid) == 1)
             found |= 2;
     }
