@@ -68,17 +68,21 @@ void why_put_sentence(const struct screen *screen, const char *first,
     text_free(&t);
 }
 
-/* Lines with a head before the first one and as many blanks before the others. */
+/* Lines with a head before the first one and as many blanks before the others; where there are
+ * several, each has its dash. */
 static void put_headed(const struct screen *screen, const char *head, const char *lines)
 {
-    char blanks[24];
-    snprintf(blanks, sizeof blanks, "%*s", (int)strlen(head), "");
-    for (bool first = true; *lines; first = false) {
+    const char *end = strchr(lines, '\n');
+    bool several = end && end[1];
+    char first[32], others[32];
+    snprintf(first, sizeof first, "%s%s", head, several ? "- " : "");
+    snprintf(others, sizeof others, "%*s- ", (int)strlen(head), "");
+    for (bool begun = false; *lines; begun = true) {
         size_t len = strcspn(lines, "\n");
         struct text line;
         text_init(&line);
         text_add_len(&line, lines, len);
-        screen_paragraph(screen, first ? head : blanks, text_string(&line));
+        screen_paragraph(screen, begun ? others : first, text_string(&line));
         text_free(&line);
         lines += len + (lines[len] == '\n');
     }
@@ -87,9 +91,13 @@ static void put_headed(const struct screen *screen, const char *head, const char
 static void put_also(const struct screen *screen, const struct finding_group *g)
 {
     for (uint32_t i = 1; i < g->finding_cnt; i++) {
+        struct text line;
+        text_init(&line);
+        text_printf(&line, "%s.", text_string(&g->first[i].sentence));
         char first[80];
         snprintf(first, sizeof first, "  Also %s: ", g->first[i].code);
-        why_put_sentence(screen, first, &g->first[i]);
+        screen_paragraph(screen, first, text_string(&line));
+        text_free(&line);
     }
 }
 

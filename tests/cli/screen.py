@@ -9,6 +9,7 @@ import signal
 import struct
 import termios
 import time
+import unicodedata
 
 PATIENCE_S = 30
 CODE = re.compile(r"\x1b\[([?0-9;]*)([A-Za-z])|\r|\n|\x1b.|[^\x1b\r\n]+")
@@ -70,9 +71,12 @@ class Screen:
         if self.y >= self.height:
             self.faults.append(f"wrote below the last row: {word!r}")
             return
+        # Rows hold a character for each column: a wide one has a blank behind it that is not there.
+        cells = "".join(c + ("\0" if unicodedata.east_asian_width(c) in "WF" else "")
+                        for c in word if not unicodedata.combining(c))
         row = self.rows[self.y].ljust(self.x)
-        self.rows[self.y] = row[:self.x] + word + row[self.x + len(word):]
-        self.x += len(word)
+        self.rows[self.y] = row[:self.x] + cells + row[self.x + len(cells):]
+        self.x += len(cells)
         if self.x > self.width:
             self.faults.append(f"wrote {self.x} columns into {self.width}: {self.rows[self.y]!r}")
 
@@ -97,7 +101,7 @@ class Screen:
 
     def text(self):
         """The page as one string."""
-        return "\n".join(row.rstrip() for row in self.rows)
+        return "\n".join(row.rstrip() for row in self.rows).replace("\0", "")
 
     def until(self, condition):
         """Wait for a page on which condition(text) holds; False if there is none."""
