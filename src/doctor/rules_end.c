@@ -8,7 +8,7 @@
 #include "doctor/rules_case.h"
 #include "doctor/words.h"
 
-#define RELAY_PATIENCE_US UINT64_C(60000000) /* a proxy may wait so long for its other side */
+#define RELAY_PATIENCE_US UINT64_C(300000000) /* a proxy may wait so long for its other side */
 
 /* ---- half-close on purpose ---- */
 
