@@ -465,7 +465,11 @@ int BPF_PROG(on_state, const struct sock *sk, int old, int new)
     if (sk->sk_protocol != IPPROTO_TCP || new == TCP_LISTEN || new == TCP_SYN_RECV ||
         old == TCP_LISTEN)
         return 0;
-    cookie = bpf_get_socket_cookie((void *)sk);
+    if (!sk->sk_socket && (new == TCP_CLOSE || new == TCP_FIN_WAIT2))
+        return 0; /* nobody holds it: it is about to go */
+    cookie = sk->__sk_common.skc_cookie.counter;
+    if (!cookie)
+        cookie = bpf_get_socket_cookie((void *)sk);
     if (new == TCP_SYN_SENT || (new == TCP_ESTABLISHED && old == TCP_SYN_RECV)) {
         born(sk, cookie, new == TCP_ESTABLISHED);
         return 0;
@@ -492,13 +496,18 @@ SEC("tp_btf/tcp_destroy_sock")
 int BPF_PROG(on_destroy, struct sock *sk)
 {
     u64 cookie = sk->__sk_common.skc_cookie.counter;
-    struct recorder_socket *s = cookie ? find_socket(cookie) : NULL;
-    if (!s)
+    struct recorder_socket *s;
+    if (!cookie)
         return 0;
-    tell(EVENT_GONE, cookie, s, NULL);
-    count_close(s, 0);
-    bpf_map_delete_elem(&lastack_sockets, &cookie);
-    count(COUNT_GONE);
+    if (config.lines || config.events) {
+        s = find_socket(cookie);
+        if (!s)
+            return 0;
+        tell(EVENT_GONE, cookie, s, NULL);
+        count_close(s, 0);
+    }
+    if (bpf_map_delete_elem(&lastack_sockets, &cookie) == 0)
+        count(COUNT_GONE);
     return 0;
 }
 
@@ -553,11 +562,16 @@ int BPF_PROG(on_receive, struct sock *sk, int length, int flags)
 
 /* ---- descriptors ---- */
 
+/* A pointer that a plain load may follow: it reads 0 where there is nothing (Linux 6.2). */
+extern void *bpf_rdonly_cast(void *object, u32 btf_id) __ksym;
+#define TYPED(type, pointer) \
+    ((struct type *)bpf_rdonly_cast((void *)(pointer), bpf_core_type_id_kernel(struct type)))
+
 static __always_inline u64 references(struct file *file)
 {
     if (bpf_core_field_exists(struct file___new, f_ref))
-        return BPF_CORE_READ((struct file___new *)file, f_ref.refcnt.counter) + 1;
-    return BPF_CORE_READ((struct file___old *)file, f_count.counter);
+        return ((struct file___new *)file)->f_ref.refcnt.counter + 1;
+    return ((struct file___old *)file)->f_count.counter;
 }
 
 struct descriptor {
@@ -572,16 +586,18 @@ static __always_inline u64 descriptor_cookie(struct fdtable *fdt, u32 fd, struct
     struct socket *socket;
     struct sock *sk;
     u16 family;
-    if (fd >= fdt->max_fds || bpf_probe_read_kernel(&file, sizeof file, table + fd) || !file ||
-        (BPF_CORE_READ(file, f_inode, i_mode) & S_IFMT) != S_IFSOCK)
+    if (fd >= fdt->max_fds || bpf_probe_read_kernel(&file, sizeof file, table + fd) || !file)
         return 0;
-    socket = BPF_CORE_READ(file, private_data);
-    sk = BPF_CORE_READ(socket, sk);
-    family = BPF_CORE_READ(sk, __sk_common.skc_family);
-    if ((family != AF_INET && family != AF_INET6) || BPF_CORE_READ(sk, sk_protocol) != IPPROTO_TCP)
+    file = TYPED(file, file);
+    if ((file->f_inode->i_mode & S_IFMT) != S_IFSOCK)
+        return 0;
+    socket = TYPED(socket, file->private_data);
+    sk = socket->sk;
+    family = sk->__sk_common.skc_family;
+    if ((family != AF_INET && family != AF_INET6) || sk->sk_protocol != IPPROTO_TCP)
         return 0;
     *out = (struct descriptor){file, sk};
-    return BPF_CORE_READ(sk, __sk_common.skc_cookie.counter);
+    return sk->__sk_common.skc_cookie.counter;
 }
 
 /* A descriptor is about to go. The last one of an open connection is seen by the change of its state. */
@@ -599,7 +615,7 @@ static __noinline void closing(u32 fd, u8 kind)
         return;
     sk = of.sk;
     left = references(of.file);
-    if (left < 2 && is_open(BPF_CORE_READ(sk, __sk_common.skc_state)))
+    if (left < 2 && is_open(sk->__sk_common.skc_state))
         return;
     call.ns = bpf_ktime_get_ns();
     call.pid = task->tgid;
