@@ -9,6 +9,7 @@
 #include "kernel/diag.h"
 
 #define APART_NS 50000000u
+#define QUIET_MS 1000u
 #define ASK_MAX  4000u /* sockets that are asked for one by one, ~4 us each */
 
 /* Listeners of the kernel's own (NFS) have no descriptor, and nobody asks for one. */
@@ -18,10 +19,18 @@ bool again_is_hidden(const struct scan_socket *s)
            s->linux_state != LINUX_CLOSE && (s->linux_state != LINUX_LISTEN || s->receive_len);
 }
 
+/* Nothing came or went for a second: another look 50 ms later would tell nothing new. */
+static bool is_quiet(const struct scan_tcp *tcp, bool owes)
+{
+    return tcp->data_in_ms >= QUIET_MS && tcp->data_out_ms >= QUIET_MS &&
+           (!owes || tcp->ack_in_ms >= QUIET_MS);
+}
+
 /* Listeners have no bytes, time-wait entries no hope. */
 static bool is_worth_it(const struct scan_socket *s)
 {
-    return s->interesting && s->inode && s->tcp.known && s->linux_state != LINUX_LISTEN &&
+    return s->interesting && s->inode && s->tcp.known && !is_quiet(&s->tcp, s->send_len > 0) &&
+           s->linux_state != LINUX_LISTEN &&
            s->linux_state != LINUX_CLOSE && s->linux_state != LINUX_SYN_RECV;
 }
 
@@ -56,7 +65,7 @@ static void sockets_again(struct scan *scan)
 {
     uint32_t states = states_to_dump(scan), asked_cnt = 0;
     for (uint32_t i = 0; states && i < scan->space_cnt; i++)
-        if (scan->spaces[i].diag >= 0)
+        if (scan->spaces[i].diag >= 0 && !scan->spaces[i].empty)
             diag_dump_again(scan, i, states);
     for (uint32_t i = 0; i < scan->socket_cnt && asked_cnt < ASK_MAX; i++) {
         const struct scan_socket *s = &scan->sockets[i];
@@ -79,9 +88,19 @@ static bool any_hidden(struct scan *scan)
     return any;
 }
 
+static void mark_quiet(struct scan *scan)
+{
+    for (uint32_t i = 0; i < scan->socket_cnt; i++) {
+        struct scan_socket *s = &scan->sockets[i];
+        if (s->interesting && s->inode && s->tcp.known && is_quiet(&s->tcp, s->send_len > 0))
+            s->moved = FACT_NO;
+    }
+}
+
 void again_look(struct scan *scan)
 {
     bool any = false;
+    mark_quiet(scan);
     for (uint32_t i = 0; i < scan->socket_cnt && !any; i++)
         any = is_worth_it(&scan->sockets[i]) ||
               (!scan->exact && again_is_hidden(&scan->sockets[i]));

@@ -332,6 +332,8 @@ static int pass_space(struct look *look, struct bpf_object *object, uint32_t spa
     const struct scan_space *s = &look->scan->spaces[space];
     int here, error = 0;
     look->space = space;
+    if (s->empty || (look->again && !look->spaces_again[space]))
+        return 0;
     if (s->here)
         return pass(look, object, "iterate_sockets");
     here = open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC);
@@ -432,6 +434,7 @@ static void look_free(struct look *look)
     free(look->queued);
     free(look->messages);
     free(look->tasks);
+    free(look->spaces_again);
 }
 
 /* As if nothing had been looked at. */
@@ -451,6 +454,11 @@ int iterators_look(struct scan *scan, uint32_t states, char *why, size_t why_len
     struct bpf_object *object = object_open(&error, why, why_len);
     if (!object)
         return error;
+    look.spaces_again = calloc(scan->space_cnt + 1, sizeof *look.spaces_again);
+    if (!look.spaces_again) {
+        bpf_object__close(object);
+        return -ENOMEM;
+    }
     clock_getres(CLOCK_MONOTONIC_COARSE, &tick); /* the kernel's tick, whatever its HZ */
     look.tick_ns = (uint64_t)tick.tv_nsec;
     scan->start_ns = scan_now_ns(); /* loading took a while */

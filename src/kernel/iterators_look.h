@@ -42,6 +42,7 @@ struct look {
     struct scan *scan;
     unsigned again; /* 0: the first look, 1: the second */
     bool failed;    /* out of memory */
+    bool *spaces_again; /* namespaces that are worth a second look */
     uint64_t tick_ns;
     struct scan_index by_sock; /* address of a socket -> its place */
     struct sighting *sightings;
@@ -63,11 +64,17 @@ struct look {
     uint64_t descriptors; /* met before it */
 };
 
+/* A listener that owes nobody anything: whoever holds it, no connection waits for that. */
+static inline bool is_idle_listener(const struct scan_socket *s)
+{
+    return s->linux_state == LINUX_LISTEN && s->receive_len == 0;
+}
+
 /* Room for one more element of `size` bytes; false: out of memory, and `failed` is set. */
 bool look_grow(struct look *look, void *array_at, uint32_t cnt, uint32_t *cap, size_t size);
 
-/* Whether a second look is due: something may hide. */
-bool references_hide(const struct look *look);
+/* Whether a second look is due, for something may hide, and into which namespaces. */
+bool references_hide(struct look *look);
 /* Holds for what both looks (or, if there was one, that) could not find a descriptor for; watchers;
  * creators; origins. */
 void references_name(struct look *look);

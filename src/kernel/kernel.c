@@ -52,7 +52,7 @@ static uint32_t states_of(const struct kernel_options *options)
 static int space_dump(struct scan *scan, uint32_t space, uint32_t states)
 {
     int error = 0;
-    if (scan->spaces[space].diag < 0)
+    if (scan->spaces[space].diag < 0 || scan->spaces[space].empty)
         return 0;
     error = diag_dump(scan, space, 1u << LINUX_LISTEN);
     return error || !states ? error : diag_dump(scan, space, states);

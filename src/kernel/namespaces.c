@@ -128,11 +128,41 @@ static void ports_read(struct scan_space *space)
         fclose(file);
 }
 
+/* The number of TCP sockets, or of time-wait entries, in a line of sockstat. */
+static unsigned long sockstat_cnt(const char *line, const char *word)
+{
+    const char *at = strstr(line, word);
+    return at ? strtoul(at + strlen(word), NULL, 10) : 0;
+}
+
+/* /proc/net is that of the first thread's namespace, and we are another thread. */
+static bool is_empty(void)
+{
+    static const char *const files[] = {"/proc/thread-self/net/sockstat",
+                                        "/proc/thread-self/net/sockstat6"};
+    unsigned long cnt = 0;
+    bool known = false;
+    char line[256];
+    for (int i = 0; i < 2; i++) {
+        FILE *file = fopen(files[i], "re");
+        while (file && fgets(line, sizeof line, file)) {
+            if (strncmp(line, "TCP", 3) != 0)
+                continue;
+            known = true;
+            cnt += sockstat_cnt(line, " inuse ") + sockstat_cnt(line, " tw ");
+        }
+        if (file)
+            fclose(file);
+    }
+    return known && cnt == 0;
+}
+
 /* What is asked once from inside; the socket stays in its namespace whoever uses it. */
 static void space_enter(struct scan_space *space)
 {
     space->diag = diag_open();
     ports_read(space);
+    space->empty = is_empty();
 }
 
 static void *spaces_enter(void *arg)

@@ -48,12 +48,17 @@ static uint32_t hidden_in(const struct look *look, uint32_t socket, unsigned whi
     return c->references > known ? (uint32_t)(c->references - known) : 0;
 }
 
-bool references_hide(const struct look *look)
+bool references_hide(struct look *look)
 {
-    for (uint32_t i = 0; i < look->scan->socket_cnt; i++)
-        if (hidden_in(look, i, 0))
-            return true;
-    return false;
+    bool any = false;
+    for (uint32_t i = 0; i < look->scan->socket_cnt; i++) {
+        const struct scan_socket *s = &look->scan->sockets[i];
+        if (is_idle_listener(s) || !hidden_in(look, i, 0))
+            continue;
+        look->spaces_again[s->space] = true;
+        any = true;
+    }
+    return any;
 }
 
 /* ---- processes ---- */
@@ -213,6 +218,8 @@ static void name_hidden(struct look *look, const struct people *people)
     for (uint32_t i = 0; i < scan->socket_cnt; i++) {
         uint32_t first = hidden_in(look, i, 0), second = hidden_in(look, i, 1);
         uint32_t both = first < second ? first : second;
+        if (is_idle_listener(&scan->sockets[i]))
+            continue;
         look->sightings[i].left = both < HIDDEN_MAX ? both : HIDDEN_MAX;
         if (both)
             name_watchers(look, people, i);
@@ -225,6 +232,18 @@ static void name_hidden(struct look *look, const struct people *people)
     for (uint32_t i = 0; i < scan->socket_cnt; i++)
         while (look->sightings[i].left)
             hide_add(look, i, SCAN_NONE, FACT_HOLDER_OTHER, 0, NULL);
+}
+
+/* Not worth a second look, nor a name. */
+static void put_others(struct look *look)
+{
+    for (uint32_t i = 0; i < look->scan->socket_cnt; i++) {
+        const struct scan_socket *s = &look->scan->sockets[i];
+        if (s->held_by_kernel)
+            hide_add(look, i, SCAN_NONE, FACT_HOLDER_OTHER, 0, "the kernel");
+        else if (is_idle_listener(s) && s->hold_cnt == 0 && hidden_in(look, i, 0))
+            hide_add(look, i, SCAN_NONE, FACT_HOLDER_OTHER, 0, NULL);
+    }
 }
 
 /* ---- watchers ---- */
@@ -352,9 +371,7 @@ void references_name(struct look *look)
     people_make(look, &people);
     if (look->again)
         name_hidden(look, &people);
-    for (uint32_t i = 0; i < look->scan->socket_cnt; i++)
-        if (look->scan->sockets[i].held_by_kernel)
-            hide_add(look, i, SCAN_NONE, FACT_HOLDER_OTHER, 0, "the kernel");
+    put_others(look);
     put_watches(look);
     put_listeners(look);
     put_creators(look, &people);

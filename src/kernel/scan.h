@@ -42,6 +42,7 @@ struct scan_space {
     bool here;     /* ours */
     int fd;        /* the namespace itself; -1: ours, or not to be had */
     int diag;      /* socket of sock_diag that lives in it; -1: could not be entered */
+    bool empty;    /* has no TCP sockets: a dump would walk the kernel's whole table for nothing */
     uint16_t port_low, port_high; /* ephemeral; 0: unknown */
 };
 
