@@ -22,6 +22,8 @@ LIMIT_S = 90        # until all must be said
 QUIET_S, QUIET_LOOKS = 3, 3  # so long, and so often, nothing else may be said
 HERE = os.path.dirname(os.path.abspath(__file__))
 SERIOUS = ("attention", "problem")
+# What a recorder makes of a guess.
+RECORDED = {"end-consumed": ("end-seen", "dup-holds", "last-close-missing", "heir-holds")}
 
 
 def classes_of(path):
@@ -43,13 +45,13 @@ def words_of(finding):
     return " ".join([finding["sentence"], *finding["evidence"], *finding["remedy"]])
 
 
-def names_role(play, words, role, code):
+def names_role(play, words, role):
     """The process of this role is named, and its descriptor if it has one."""
     pid = play.processes.get(role)
     if not re.search(rf"\bprocess {pid}\b", words):
         return False
     sockets = play.sockets.get(role)
-    if not sockets or sockets[0]["fd"] < 0 or code in ("accept-queue-full", "never-accepted"):
+    if not sockets or sockets[0]["fd"] < 0:
         return True
     return any(re.search(rf"\bdescriptor {one['fd']}\b", words) for one in sockets)
 
@@ -65,17 +67,23 @@ def is_about(play, finding, role):
     return not role
 
 
-def fits(play, wanted, finding):
+def same_news(wanted, finding, recorder):
+    """What is said, and how surely. Somebody's `lastack watch` on this machine may know more."""
+    if recorder and finding["code"] in RECORDED.get(wanted.code, ()):
+        return finding["severity"] in SERIOUS and finding["class"] == CLASSES[finding["code"]]
+    return (finding["code"] == wanted.code and finding["severity"] == wanted.severity
+            and finding["certain"] == wanted.certain and finding["class"] == CLASSES[wanted.code])
+
+
+def fits(play, wanted, finding, recorder):
     """True if `finding` is the one that is wanted, in every respect."""
     blames = wanted.blames
     if blames is None:
         blames = (wanted.about,) if wanted.about else ()
-    return (finding["code"] == wanted.code and finding["severity"] == wanted.severity
-            and finding["certain"] == wanted.certain
-            and finding["class"] == CLASSES[wanted.code]
+    return (same_news(wanted, finding, recorder)
             and (not wanted.state or finding["state"] == wanted.state)
             and is_about(play, finding, wanted.about)
-            and all(names_role(play, words_of(finding), role, wanted.code) for role in blames))
+            and all(names_role(play, words_of(finding), role) for role in blames))
 
 
 def short(finding):
@@ -85,14 +93,14 @@ def short(finding):
             f"({finding['class']}, {finding['severity']}, {sure}): {finding['sentence']}")
 
 
-def judge(play, findings):
+def judge(play, findings, recorder):
     """What is missing in this look, and what should not have been said."""
     wanted = play.scenario.findings
     if play.own and play.scenario.own is not None:
         wanted = play.scenario.own
     rest, missing = list(findings), []
     for want in wanted:
-        found = [f for f in rest if fits(play, want, f)]
+        found = [f for f in rest if fits(play, want, f, recorder)]
         if len(found) < want.count:
             missing.append(f"{want} ({len(found)} of them)")
         rest = [f for f in rest if f not in found]
@@ -117,11 +125,12 @@ def watch(plays, lastack, directory):
     end = time.monotonic() + LIMIT_S
     while time.monotonic() < end and not all(settled(play) for play in plays):
         begun = time.monotonic()
-        _, findings, _ = look(lastack, directory)
+        said = look(lastack, directory)
         for play in plays:
             if play.ready_at is not None and play.ready_at < begun:
                 play.looks += 1
-                play.heard = judge(play, [f for f in findings if f["stack"] == play.stack])
+                play.heard = judge(play, [f for f in said["findings"] if f["stack"] == play.stack],
+                                   said["recorder"])
         time.sleep(max(0.0, 0.5 - (time.monotonic() - begun)))
 
 

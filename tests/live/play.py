@@ -86,10 +86,10 @@ class Play:
 
 
 def look(lastack, directory, *arguments):
-    """All findings, by stack. (exit status, findings, standard error)."""
+    """Everything that is said of everything, as JSON."""
     done = subprocess.run([lastack, "why", "--all", "--json", *arguments], stdin=subprocess.DEVNULL,
                           stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=False,
                           env=dict(os.environ, LASTACK_DIR=directory), timeout=300)
     if done.returncode not in (0, 1):
         sys.exit(f"Bail out! lastack why: {done.returncode}: {done.stderr.decode(errors='replace')}")
-    return done.returncode, json.loads(done.stdout)["findings"], done.stderr.decode(errors="replace")
+    return json.loads(done.stdout)

@@ -222,11 +222,11 @@ SCENARIOS = [
              [deaf()],
              NO_THREAD),
     Scenario("ring-file", "D6", "Registered with an io_uring, then closed.",
-             hidden("held-by-ring"),
+             hidden("held-by-ring", "attention"),
              NO_RING),
     Scenario("ring-request", "D7",
              "An io_uring receive is under way on a closed descriptor: no FIN leaves.",
-             hidden("closed-but-busy", "attention"),
+             hidden("closed-but-busy"),
              NO_RING),
     # E: half-closes and relays
     Scenario("half-close-sends", "E2", "The client has ended its half, the server still sends.",
