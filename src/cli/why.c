@@ -88,15 +88,15 @@ static const char doc[] =
     "be seen could explain it otherwise. Age alone never makes a finding.\n"
     "\n"
     "Examples:\n"
-    "  lastack why                      what is wrong, if anything\n"
-    "  lastack why 4097                 the story of one connection\n"
-    "  lastack why :8080                the same, by its port\n"
-    "  lastack why --program nginx      only what nginx holds\n"
-    "  lastack why --stack kernel       only the kernel's connections\n"
-    "  lastack why --all                also what ends by itself or is meant so\n"
-    "  lastack why --follow             a view to leave open\n"
-    "  lastack why 4097 --svg life.svg  its life as a picture\n"
-    "  lastack why >/dev/null || alarm  in a script\n"
+    "  lastack why                       what is wrong, if anything\n"
+    "  lastack why 4097                  the story of one connection\n"
+    "  lastack why :8080                 the same, by its port\n"
+    "  lastack why --program nginx       only what nginx holds\n"
+    "  lastack why --stack kernel        only the kernel's connections\n"
+    "  lastack why --all                 also what ends by itself or is meant so\n"
+    "  lastack why --follow              a view to leave open\n"
+    "  lastack why 4097 --svg life.svg   its life as a picture\n"
+    "  lastack why >/dev/null || alarm   in a script\n"
     "\n"
     "Exit status: 0 nothing needs attention, 1 something does, 2 wrong usage, or it could not be "
     "looked.";
@@ -145,8 +145,10 @@ static void findings_filter(struct findings *findings, const struct filter *filt
 
 bool why_judge(struct findings *findings, const struct catch *catch, const struct why_options *o)
 {
+    struct rules_options options = rules_defaults;
+    options.no_words = !o->json; /* groups tell their examples alone */
     findings_init(findings);
-    diagnose(findings, &catch->list, &rules_defaults);
+    diagnose(findings, &catch->list, &options);
     findings_filter(findings, &o->filter);
     return !findings->failed;
 }
