@@ -230,12 +230,24 @@ static void remedy_hidden(struct text *out, const struct fact_holder *h)
     }
 }
 
+/* Every reference has a name, and none is a descriptor. In ESTABLISHED a descriptor may change hands
+ * while one looks: there it takes a second look, or a close that is known. */
+static bool has_hidden_only(const struct rules_case *c)
+{
+    const struct facts *f = c->f;
+    bool closed = f->close_cnt &&
+                  age_over(f->closes[f->close_cnt - 1].age_us, c->options->grace_us);
+    bool counted = fact_known(f->references) && f->references == f->holder_cnt;
+    if (f->holder_cnt == 0 || descriptor_cnt(f) > 0)
+        return false;
+    return f->holders_known == FACT_YES || (counted && (closed || is_close_wait(f)));
+}
+
 bool rule_hidden(struct rules_case *c)
 {
     const struct facts *f = c->f;
     bool open = f->state == LASTACK_ESTABLISHED || is_close_wait(f);
-    if (!open || f->unaccepted == FACT_YES || f->orphan == FACT_YES || f->holder_cnt == 0 ||
-        descriptor_cnt(f) > 0 || f->holders_known != FACT_YES ||
+    if (!open || f->unaccepted == FACT_YES || f->orphan == FACT_YES || !has_hidden_only(c) ||
         !age_over(facts_age(f), c->options->grace_us))
         return false;
     struct hidden hidden = {.by = choose_hidden(f)};
@@ -363,6 +375,7 @@ static void add_dup(struct rules_case *c)
     words_process(&finding->sentence, h->pid, h->program);
     text_printf(&finding->sentence, " has %u descriptors of it: all of them must be closed",
                 descriptor_cnt(f));
+    evidence_holders(finding, f);
     for (uint32_t i = 1; i < f->holder_cnt && i < 4; i++)
         if (f->holders[i].fd >= 0 && h->fd >= 0)
             line_printf(&finding->remedy, "close descriptor %d as well as %d", f->holders[i].fd,
@@ -385,6 +398,7 @@ void add_many_holders(struct rules_case *c)
                 "%u processes hold it: the FIN leaves only when the last of them has closed",
                 process_cnt(f));
     say_creator_waits(finding, f);
+    evidence_holders(finding, f);
     line_printf(&finding->remedy, "close it in every process that holds it; or call shutdown(fd, "
                                   "SHUT_RDWR) in one, which acts for all");
 }

@@ -38,7 +38,19 @@ static void say_timer(struct text *out, const struct facts *f)
 
 enum obstacle { OBSTACLE_NONE, OBSTACLE_WINDOW, OBSTACLE_SILENCE };
 
-static enum obstacle find_obstacle(const struct facts *f)
+/* Nothing has come through the shut window for long, as this side or the peer can tell. */
+static bool is_shut_for_long(const struct facts_list *list, const struct facts *f)
+{
+    if (number_over(f->probes, PROBE_SUSPECT - 1))
+        return true;
+    if (!age_over(f->data_out_us, SHUT_SUSPECT_US))
+        return false;
+    const struct facts *peer = list ? facts_list_peer(list, f) : NULL;
+    return f->moved == FACT_NO || (peer && age_over(peer->data_in_us, SHUT_SUSPECT_US));
+}
+
+/* `list`: where the other end may be; NULL: not looked at. */
+static enum obstacle find_obstacle(const struct facts_list *list, const struct facts *f)
 {
     bool queued = (fact_known(f->send_queue) && f->send_queue > 0) || is_closing(f);
     uint64_t probes = fact_known(f->probes) ? f->probes : 0;
@@ -51,16 +63,15 @@ static enum obstacle find_obstacle(const struct facts *f)
      * peer that has closed its half and does not read either will hardly begin to. */
     if (f->state == LASTACK_ESTABLISHED && f->moved == FACT_YES)
         return OBSTACLE_NONE;
-    bool for_long = probes >= PROBE_SUSPECT ||
-                    (f->moved == FACT_NO && age_over(f->data_out_us, SHUT_SUSPECT_US));
-    if (window && (is_closing(f) || for_long || f->state == LASTACK_CLOSE_WAIT))
+    if (window &&
+        (is_closing(f) || f->state == LASTACK_CLOSE_WAIT || is_shut_for_long(list, f)))
         return OBSTACLE_WINDOW;
     return retries >= RETRY_SUSPECT ? OBSTACLE_SILENCE : OBSTACLE_NONE;
 }
 
 bool facts_are_blocked(const struct facts *f)
 {
-    return find_obstacle(f) != OBSTACLE_NONE;
+    return find_obstacle(NULL, f) != OBSTACLE_NONE;
 }
 
 static void blocked_sentence(struct text *out, const struct facts *f, enum obstacle obstacle)
@@ -106,7 +117,7 @@ static void say_orphan(struct text *out, const struct facts *f);
 bool rule_blocked(struct rules_case *c)
 {
     const struct facts *f = c->f;
-    enum obstacle obstacle = find_obstacle(f);
+    enum obstacle obstacle = find_obstacle(c->list, f);
     if (obstacle == OBSTACLE_NONE || rules_half_close_works(f, c->options) ||
         !is_blocked_for_a_while(f, c->options))
         return false;
@@ -117,6 +128,7 @@ bool rule_blocked(struct rules_case *c)
     if (window && !orphan && is_closing(f))
         severity = SEVERITY_PROBLEM;
     struct finding *finding = finding_add(c, blocked_code(f, obstacle), severity, window);
+    finding->end_how = LASTACK_END_RST; /* a FIN cannot leave either */
     blocked_sentence(&finding->sentence, f, obstacle);
     if (fact_known(f->probes) && f->probes > 0)
         line_printf(&finding->evidence, "%llu probes without an opening",

@@ -327,6 +327,7 @@ static void forget_closes(struct facts *f)
 static void forget_holders(struct facts *f)
 {
     f->holders_known = FACT_MAYBE;
+    f->references = FACT_UNKNOWN;
     f->close_cnt = 0;
 }
 static void forget_spent(struct facts *f)
