@@ -10,13 +10,19 @@
 #include <sys/uio.h>
 #include <sys/user.h>
 
+#include "doctor/text.h"
+
 #define COMPARED_LEN 4096u   /* of the stack, for being equal */
 #define SNAPSHOT_LEN 32768u  /* of the stack, for unwinding */
 #define PLACES_MAX   2048u   /* of one image */
 #define RANGES_MAX   4096u
+#define REG_SP       7
+#define REG_PC       16
 
 struct place_snapshot {
     uint64_t reg[17];
+    struct lines_frame *python; /* its frames of Python; NULL: none */
+    unsigned python_cnt;
     size_t stack_len;
     uint8_t stack[];
 };
@@ -38,12 +44,19 @@ void image_join(struct image *image)
     image->member_cnt++;
 }
 
+static void snapshot_free(struct place_snapshot *snapshot)
+{
+    if (snapshot)
+        free(snapshot->python);
+    free(snapshot);
+}
+
 /* Nobody can help any more to resolve what is left; the places themselves are small, and counted on
  * by connections. */
 static void image_forget_snapshots(struct image *image)
 {
     for (struct place *p = hash_next(&image->places, NULL); p; p = hash_next(&image->places, p)) {
-        free(p->snapshot);
+        snapshot_free(p->snapshot);
         p->snapshot = NULL;
     }
     free(image->ranges);
@@ -114,15 +127,32 @@ static bool may_be_code(const struct image *image, uint64_t word)
     return false;
 }
 
-static uint64_t place_key(const struct image *image, uint64_t pc, const uint8_t *stack, size_t len)
+static uint64_t mix(uint64_t key, uint64_t word)
 {
-    uint64_t key = pc * 0x9e3779b97f4a7c15ull;
-    for (size_t at = 0; at + 8 <= len; at += 8) {
+    key = (key ^ word) * 0xff51afd7ed558ccdull;
+    return key ^ key >> 32;
+}
+
+/* A call as it was found: where it stands in C, and in Python if there is some. */
+struct standing {
+    uint64_t reg[17];
+    uint8_t stack[COMPARED_LEN];
+    size_t stack_len;
+    struct python_frame python[PYTHON_FRAME_MAX];
+    unsigned python_cnt;
+};
+
+static uint64_t place_key(const struct image *image, const struct standing *s)
+{
+    uint64_t key = s->reg[REG_PC] * 0x9e3779b97f4a7c15ull;
+    for (size_t at = 0; at + 8 <= s->stack_len; at += 8) {
         uint64_t word;
-        memcpy(&word, stack + at, 8);
+        memcpy(&word, s->stack + at, 8);
         if (may_be_code(image, word))
-            key = (key ^ word ^ (uint64_t)at << 48) * 0xff51afd7ed558ccdull, key ^= key >> 32;
+            key = mix(key, word ^ (uint64_t)at << 48);
     }
+    for (unsigned i = 0; i < s->python_cnt; i++)
+        key = mix(mix(key, s->python[i].code), s->python[i].instruction);
     return key;
 }
 
@@ -148,9 +178,6 @@ static bool registers_read(uint32_t tid, uint64_t reg[17])
     return false;
 }
 #endif
-#define REG_SP 7
-#define REG_PC 16
-
 static size_t stack_read(uint32_t tid, uint64_t sp, uint8_t *to, size_t len)
 {
     /* Page by page: the stack may end before `len`. */
@@ -165,54 +192,65 @@ static size_t stack_read(uint32_t tid, uint64_t sp, uint8_t *to, size_t len)
     return got < 0 ? 0 : (size_t)got;
 }
 
-static struct place *place_new(struct places *places, struct image *image, uint64_t key, uint32_t pid,
-                               uint32_t tid, const uint64_t reg[17])
+static struct place_snapshot *snapshot_take(const struct image *image, uint32_t tid,
+                                            const struct standing *s)
 {
-    if (image->places.cnt >= PLACES_MAX) {
-        places->lost = true;
+    struct place_snapshot *snapshot = calloc(1, sizeof *snapshot + SNAPSHOT_LEN);
+    if (!snapshot)
         return NULL;
-    }
-    struct place *place = calloc(1, sizeof *place);
-    struct place_snapshot *snapshot = malloc(sizeof *snapshot + SNAPSHOT_LEN);
-    if (place && snapshot) {
+    memcpy(snapshot->reg, s->reg, sizeof snapshot->reg);
+    snapshot->stack_len = stack_read(tid, s->reg[REG_SP], snapshot->stack, SNAPSHOT_LEN);
+    struct place_snapshot *fit = realloc(snapshot, sizeof *snapshot + snapshot->stack_len);
+    snapshot = fit ? fit : snapshot;
+    if (s->python_cnt)
+        snapshot->python = calloc(s->python_cnt, sizeof *snapshot->python);
+    for (unsigned i = 0; snapshot->python && i < s->python_cnt; i++)
+        snapshot->python_cnt +=
+            python_name(&image->python, tid, &s->python[i], &snapshot->python[snapshot->python_cnt]);
+    return snapshot;
+}
+
+static struct place *place_new(struct places *places, struct image *image, uint64_t key, uint32_t pid,
+                               uint32_t tid, const struct standing *s)
+{
+    struct place *place = image->places.cnt < PLACES_MAX ? calloc(1, sizeof *place) : NULL;
+    if (place) {
         place->node.key = key;
         place->image = image;
         place->pid = pid;
-        memcpy(snapshot->reg, reg, sizeof snapshot->reg);
-        snapshot->stack_len = stack_read(tid, reg[REG_SP], snapshot->stack, SNAPSHOT_LEN);
-        struct place_snapshot *fit = realloc(snapshot, sizeof *snapshot + snapshot->stack_len);
-        place->snapshot = fit ? fit : snapshot;
-        if (hash_add(&image->places, &place->node)) {
-            if (image->places.cnt == 1) {
-                image->next = places->images;
-                places->images = image;
-            }
-            return place;
-        }
-        snapshot = place->snapshot;
+        place->snapshot = snapshot_take(image, tid, s);
     }
-    free(snapshot);
-    free(place);
-    places->lost = true;
-    return NULL;
+    if (!place || !hash_add(&image->places, &place->node)) {
+        if (place)
+            snapshot_free(place->snapshot);
+        free(place);
+        places->lost = true;
+        return NULL;
+    }
+    if (image->places.cnt == 1) {
+        image->next = places->images;
+        places->images = image;
+    }
+    return place;
 }
 
 struct place *place_take(struct places *places, struct image *image, uint32_t pid, uint32_t tid)
 {
-    uint64_t reg[17];
-    uint8_t stack[COMPARED_LEN];
+    struct standing s = {.python_cnt = 0};
     struct place *place;
-    if (!registers_read(tid, reg))
+    if (!registers_read(tid, s.reg))
         return NULL;
-    size_t len = stack_read(tid, reg[REG_SP], stack, sizeof stack);
-    if (image->ranges &&
-        (place = hash_find(&image->places, place_key(image, reg[REG_PC], stack, len))))
+    s.stack_len = stack_read(tid, s.reg[REG_SP], s.stack, sizeof s.stack);
+    if (!image->python.looked)
+        python_find(&image->python, tid);
+    s.python_cnt = python_frames(&image->python, tid, s.python);
+    if (image->ranges && (place = hash_find(&image->places, place_key(image, &s))))
         return place;
     /* New, or it came with code that was loaded meanwhile. */
     ranges_read(image, tid);
-    uint64_t key = place_key(image, reg[REG_PC], stack, len);
+    uint64_t key = place_key(image, &s);
     place = hash_find(&image->places, key);
-    return place ? place : place_new(places, image, key, pid, tid, reg);
+    return place ? place : place_new(places, image, key, pid, tid, &s);
 }
 
 void place_ended(struct place *birth, struct place *end)
@@ -239,6 +277,24 @@ bool place_equal(const struct place *a, const struct place *b)
            strcmp(a->site.file, b->site.file) == 0 && strcmp(a->site.module, b->site.module) == 0;
 }
 
+/* The frames of Python, then those of the interpreter. */
+static void put_python(struct fact_site *site, const struct place_snapshot *snapshot)
+{
+    const struct lines_frame *frames = snapshot->python;
+    const struct lines_frame *picked = &frames[python_pick(frames, snapshot->python_cnt)];
+    struct text stack;
+    text_init(&stack);
+    for (unsigned i = 0; i < snapshot->python_cnt; i++)
+        text_printf(&stack, "%s %s:%u\n", frames[i].function, frames[i].file, frames[i].line);
+    text_add(&stack, site->stack ? site->stack : "");
+    free(site->stack);
+    site->stack = stack.at;
+    memcpy(site->function, picked->function, sizeof site->function);
+    memcpy(site->file, picked->file, sizeof site->file);
+    memcpy(site->module, picked->module, sizeof site->module);
+    site->line = picked->line;
+}
+
 void place_resolve(struct places *places, struct place *place, uint32_t pid)
 {
     struct lines_frame frames[LINES_FRAME_MAX];
@@ -251,11 +307,12 @@ void place_resolve(struct places *places, struct place *place, uint32_t pid)
         .stack_len = place->snapshot->stack_len};
     memcpy(snapshot.reg, place->snapshot->reg, sizeof snapshot.reg);
     unsigned cnt = places->lines ? lines_unwind(places->lines, &snapshot, frames) : 0;
-    if (cnt) {
+    if (cnt)
         lines_to_site(&place->site, frames, cnt);
-        place->resolved = true;
-    }
-    free(place->snapshot);
+    if (place->snapshot->python_cnt)
+        put_python(&place->site, place->snapshot);
+    place->resolved = cnt || place->snapshot->python_cnt;
+    snapshot_free(place->snapshot);
     place->snapshot = NULL;
 }
 

@@ -15,6 +15,7 @@
 #include <stdint.h>
 
 #include "check/table.h"
+#include "check/python.h"
 #include "doctor/facts.h"
 #include "lines/lines.h"
 
@@ -50,6 +51,7 @@ struct image {
     uint32_t child_cnt;        /* images that came out of it */
     struct text_range *ranges; /* of one of its processes, in order */
     uint32_t range_cnt;
+    struct python python;
     struct image *next; /* in places->images, once it has places */
 };
 

@@ -159,7 +159,8 @@ static void put_callers(const struct screen *screen, const struct fact_site *bor
 {
     const char *at = born->stack ? born->stack : "";
     size_t name_len = strlen(born->function);
-    bool begun = false, last = strcmp(born->function, "main") == 0;
+    bool begun = false, last = strcmp(born->function, "main") == 0 ||
+                               strcmp(born->function, "<module>") == 0;
     struct text frame, line;
     text_init(&frame);
     text_init(&line);
@@ -175,7 +176,8 @@ static void put_callers(const struct screen *screen, const struct fact_site *bor
             text_add_shown(&line, text_string(&frame));
             screen_paragraph(screen, "     from  ", text_string(&line));
             shown++;
-            last = strncmp(text_string(&frame), "main ", 5) == 0;
+            last = strncmp(text_string(&frame), "main ", 5) == 0 ||
+                   strncmp(text_string(&frame), "<module> ", 9) == 0;
         }
         begun = begun || (name_len && strncmp(text_string(&frame), born->function, name_len) == 0);
     }

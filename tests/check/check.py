@@ -82,11 +82,11 @@ def plain(command, **more):
     return done.returncode, done.stdout, done.stderr
 
 
-def line_of(mark):
-    """The number of the line of subject.c that is marked LINE:mark."""
-    with open(SOURCE, encoding="utf-8") as file:
+def line_of(mark, path=SOURCE):
+    """The number of the line that is marked LINE:mark."""
+    with open(path, encoding="utf-8") as file:
         for number, line in enumerate(file, 1):
-            if f"/* LINE:{mark} */" in line:
+            if re.search(f"LINE:{mark}( |$)", line):
                 return number
     raise AssertionError(f"no line is marked {mark}")
 
@@ -297,9 +297,15 @@ def fast(ground):
 
 
 def python_program(ground):
-    """The line is one of the interpreter; the leak is one of the program."""
+    """The line is one of the program, not of the interpreter, nor of its library."""
     leak = only_leak(ground.report([sys.executable, LEAKY_PY])[0], "open-at-exit")
     check(leak["facts"]["holders"][0]["program"].startswith("python"), "holder")
+    if (3, 11) <= sys.version_info < (3, 14) and sys.implementation.name == "cpython":
+        born = leak["facts"]["born_at"]
+        equal((born["function"], os.path.basename(born["file"]), born["line"]),
+              ("forget", "leaky.py", line_of("python", LEAKY_PY)), "place")
+        check("create_connection " in born["stack"], "the library is in the stack")
+        check("<module> " in born["stack"], "its caller is in the stack")
 
 
 # ---- what does not count ----

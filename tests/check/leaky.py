@@ -6,7 +6,7 @@ server = socket.create_server(("127.0.0.1", 0))
 
 
 def forget():
-    client = socket.create_connection(server.getsockname())
+    client = socket.create_connection(server.getsockname())  # LINE:python
     client.detach()
 
 
