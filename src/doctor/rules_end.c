@@ -48,6 +48,13 @@ static void say_paused(struct finding *finding, const struct facts *f)
              ", after the FIN: a half-close on purpose that rests is possible\n");
 }
 
+/* Nothing says that a receive returned 0, and nothing says that none did. */
+static bool may_have_read_end(const struct facts *f)
+{
+    return f->eof_read_us == FACT_UNKNOWN && f->fin_consumed != FACT_NO &&
+           (f->receive_queue == 0 || f->receive_queue == FACT_UNKNOWN);
+}
+
 static void remedy_close(struct finding *finding, const struct rules_case *c)
 {
     const struct facts *f = c->f;
@@ -153,7 +160,7 @@ bool rule_relay(struct rules_case *c)
     const struct facts *f = c->f;
     const struct facts *other = facts_list_find_in(c->list, f->stack, f->relay_id);
     bool in = is_close_wait(f) && other && other->state == LASTACK_FIN_WAIT_2;
-    if (!in || (f->fin_consumed != FACT_YES && !fact_known(f->eof_read_us)) ||
+    if (!in || (!may_have_read_end(f) && !fact_known(f->eof_read_us)) ||
         rules_half_close_works(f, c->options) || rules_half_close_works(other, c->options) ||
         !age_over(facts_age(f), c->options->grace_us))
         return false;
@@ -259,8 +266,7 @@ bool rule_end_read(struct rules_case *c)
 {
     const struct facts *f = c->f;
     bool known = fact_known(f->eof_read_us);
-    bool hidden = f->eof_read_us == FACT_UNKNOWN && f->fin_consumed != FACT_NO &&
-                  (f->receive_queue == 0 || f->receive_queue == FACT_UNKNOWN);
+    bool hidden = may_have_read_end(f);
     if (!is_close_wait(f) || (!known && !hidden) ||
         !age_over(known ? f->eof_read_us : fin_age(f), c->options->grace_us))
         return false;
