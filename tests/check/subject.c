@@ -274,7 +274,7 @@ static void run_end_unread(void)
     struct pollfd never = {-1, 0, 0};
     conversation_end(client);
     await_end(server);
-    poll(&never, 1, 400); /* the age of what nobody reads is what it is about */
+    poll(&never, 1, 1300); /* the age of what nobody reads is what it is about */
 }
 
 static void run_client_open(void)
