@@ -229,12 +229,16 @@ static int act(const struct end_options *o, const struct catch *catch, struct en
     struct end_log log = {.fd = -1};
     struct show show = {catch, o, items->cnt > 3};
     struct end_run run = {command, &log, o->wait_us, put_done, &show};
+    bool any = false;
+    for (uint32_t i = 0; i < items->cnt; i++)
+        any = any || !items->all[i].refused;
     if (!o->json)
         put_refusals(items, catch, command);
-    if (!o->no_log && !end_log_open(&log, command, o->log))
+    if (any && !o->no_log && !end_log_open(&log, command, o->log))
         return EXIT_NOT_DONE;
     end_catch_signals();
-    end_act(&run, items);
+    if (any && end_log_begin(&log, command, items->cnt))
+        end_act(&run, items);
     if (o->json)
         end_put_json(items, true);
     else if (items->cnt > 1 || !o->target_cnt)

@@ -75,6 +75,8 @@ void end_put_json(const struct end_items *items, bool done);
 /* One connection and what is, or was, done with it: an object of JSON without its newline. With
  * `log`: a line of the log, with time and user. */
 void end_add_json(struct text *out, const struct end_item *item, bool log);
+/* "time":"...","uid":0, */
+void end_add_json_stamp(struct text *out);
 const char *end_outcome_name(enum end_outcome outcome);
 
 /* ---- the log (end_log.c) ---- */
@@ -88,6 +90,8 @@ struct end_log {
 /* The usual place, unless `path` says another; false after a complaint (none if `command` is NULL). */
 bool end_log_open(struct end_log *log, const char *command, const char *path);
 void end_log_close(struct end_log *log);
+/* A line before anything is done: what cannot be logged shows here. False: do nothing. */
+bool end_log_begin(struct end_log *log, const char *command, uint32_t cnt);
 bool end_log_add(struct end_log *log, const char *command, const struct end_item *item);
 /* Where it is without an option; "": nowhere. */
 void end_log_path(char *path, size_t len);

@@ -26,6 +26,7 @@ void end_catch_signals(void)
     struct sigaction action = {.sa_handler = stop};
     for (size_t i = 0; i < sizeof signals / sizeof signals[0]; i++)
         sigaction(signals[i], &action, NULL);
+    signal(SIGXFSZ, SIG_IGN); /* a log that may grow no more says so by its error */
     signal(SIGPIPE, SIG_IGN); /* who reads our output may leave; the log is written all the same */
 }
 

@@ -181,12 +181,14 @@ static void put_summary(struct guard *g)
 
 /* Opened anew each time: a log that was rotated away is left. Once it has been said that it cannot
  * be written, it is not said again until it could be. */
-static bool log_ready(struct guard *g)
+static bool log_ready(struct guard *g, uint32_t cnt)
 {
     if (g->o->no_log)
         return true;
     end_log_close(&g->log);
     bool good = end_log_open(&g->log, g->log_complained ? NULL : g->command, g->o->log);
+    g->log.failed = g->log_complained;
+    good = good && end_log_begin(&g->log, g->command, cnt);
     g->log_complained = !good;
     return good;
 }
@@ -215,7 +217,7 @@ static void act(struct guard *g, const struct policy_look *look)
             put_plan(&items.all[i], true);
     }
     fflush(stdout);
-    if (!g->o->dry_run && items.cnt && log_ready(g))
+    if (!g->o->dry_run && items.cnt && log_ready(g, items.cnt))
         end_act(&run, &items);
     end_items_free(&items);
 }

@@ -52,11 +52,11 @@ static void complain_open(const char *command, const char *path, int error)
 {
     static const char tail[] = "; nothing is done without one (--log FILE, --no-log)";
     char words[160];
-    snprintf(words, sizeof words, " %s%s",
-             error == ENOTSUP ? "is no ordinary file"
-             : error == ELOOP ? "is a symbolic link"
-                              : strerror(error),
-             tail);
+    if (error == ENOTSUP || error == ELOOP)
+        snprintf(words, sizeof words, " is %s%s",
+                 error == ELOOP ? "a symbolic link" : "no ordinary file", tail);
+    else
+        snprintf(words, sizeof words, ": %s%s", strerror(error), tail);
     complain_shown(command, "the log ", path[0] ? path : "(no HOME, no place)", words);
 }
 
@@ -85,6 +85,33 @@ void end_log_close(struct end_log *log)
     log->fd = -1;
 }
 
+/* Takes over `line`. */
+static bool add_line(struct end_log *log, const char *command, struct text *line)
+{
+    text_add(line, "\n");
+    errno = ENOMEM;
+    ssize_t len = line->failed ? -1 : write(log->fd, line->at, line->len);
+    bool good = len >= 0 && (size_t)len == line->len;
+    if (!good && !log->failed)
+        complain(command, "the log cannot be written (%s); nothing more is done. Not logged: %s",
+                 len >= 0 ? strerror(ENOSPC) : strerror(errno), text_string(line));
+    log->failed = !good;
+    text_free(line);
+    return good;
+}
+
+bool end_log_begin(struct end_log *log, const char *command, uint32_t cnt)
+{
+    struct text line;
+    if (!log->path[0])
+        return true;
+    text_init(&line);
+    text_add(&line, "{");
+    end_add_json_stamp(&line);
+    text_printf(&line, "\"begin\":%u}", cnt);
+    return add_line(log, command, &line);
+}
+
 bool end_log_add(struct end_log *log, const char *command, const struct end_item *item)
 {
     struct text line;
@@ -92,14 +119,5 @@ bool end_log_add(struct end_log *log, const char *command, const struct end_item
         return true;
     text_init(&line);
     end_add_json(&line, item, true);
-    text_add(&line, "\n");
-    errno = ENOMEM;
-    ssize_t len = line.failed ? -1 : write(log->fd, line.at, line.len);
-    bool good = len >= 0 && (size_t)len == line.len;
-    if (!good && !log->failed)
-        complain(command, "the log cannot be written (%s); nothing more is done. Not logged: %s",
-                 len >= 0 ? strerror(ENOSPC) : strerror(errno), text_string(&line));
-    log->failed = !good;
-    text_free(&line);
-    return good;
+    return add_line(log, command, &line);
 }

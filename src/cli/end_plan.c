@@ -380,7 +380,7 @@ static void add_json_step(struct text *out, const struct end_item *item, unsigne
     text_add(out, "}");
 }
 
-static void add_json_log_head(struct text *out)
+void end_add_json_stamp(struct text *out)
 {
     char stamp[40] = "";
     struct tm tm;
@@ -395,7 +395,7 @@ void end_add_json(struct text *out, const struct end_item *item, bool log)
     bool planned = item->outcome == END_PLANNED;
     text_add(out, "{");
     if (log)
-        add_json_log_head(out);
+        end_add_json_stamp(out);
     add_json_who(out, item->facts);
     text_printf(out, item->code ? ",\"finding\":\"%s\"" : ",\"finding\":null", item->code);
     if (item->rule_line)

@@ -134,8 +134,11 @@ static int select_by_name(struct end_items *items, const struct end_options *o,
         item->finding = first[f - catch->list.all];
         item->code = item->finding ? item->finding->code : NULL;
         if (!item->refused && !o->force && is_healthy(f, item->finding))
-            item->refused = "is half-closed on purpose and data still moves; --force ends it all "
-                            "the same";
+            item->refused = rules_half_close_works(f, &rules_defaults)
+                                ? "is half-closed on purpose and data still moves; --force ends it "
+                                  "all the same"
+                                : "is healthy as it is (lastack why says more); --force ends it all "
+                                  "the same";
     }
     return status;
 }
