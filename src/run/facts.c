@@ -203,6 +203,24 @@ static void holders_put(struct supervisor *s, struct facts_list *list, struct fa
     facts->references = cnt;
 }
 
+/* Who made it. A process is the same one if it is not younger than the socket. */
+static void creator_fill(struct supervisor *s, const struct pair *pair, struct facts *facts)
+{
+    uint32_t threads;
+    char state = task_state(pair->born_pid, &threads);
+    uint64_t start_ns = task_start_ns(pair->born_pid);
+
+    facts->creator_pid = (uint32_t)pair->born_pid;
+    task_name(s, pair->born_pid, facts->creator_program, sizeof facts->creator_program);
+    facts->creator_alive = state && state != 'Z' && state != 'X' && start_ns &&
+                                   start_ns <= pair->born_ns + 20000000u
+                               ? FACT_YES : FACT_NO;
+    facts->creator_holds = FACT_NO;
+    for (uint32_t i = 0; i < facts->holder_cnt; i++)
+        if (facts->holders[i].pid == facts->creator_pid)
+            facts->creator_holds = FACT_YES;
+}
+
 /* No process has it, but the kernel still does: a message that nobody has received. */
 static void message_put(struct facts_list *list, struct facts *facts)
 {
@@ -251,6 +269,7 @@ static void pair_fill(struct supervisor *s, struct facts_list *list, struct fact
                       struct pair *pair, const struct holder_set *set)
 {
     holders_put(s, list, facts, pair, set);
+    creator_fill(s, pair, facts);
     if (pair->a >= 0) { /* accepted from the stack, but accept(2) was interrupted */
         facts->unaccepted = FACT_YES;
         return;

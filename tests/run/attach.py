@@ -132,9 +132,10 @@ class Ground:
         return out
 
     def sockets(self, *words):
-        """What `lastack ss --json` lists."""
+        """What `lastack ss --json` lists of our stacks."""
         found = json.loads(self.ask("ss", "--json", *words))
-        return found if isinstance(found, list) else found["sockets"]
+        found = found if isinstance(found, list) else found["sockets"]
+        return [entry for entry in found if not entry["stack"].startswith("kernel")]
 
     def supervisor(self, front):
         """The process id of the supervisor under a `lastack run`."""

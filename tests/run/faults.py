@@ -480,8 +480,8 @@ def silent_clients(ground):
     clients = []
     for _ in range(100):
         client = socket.socket(socket.AF_UNIX)
-        client.settimeout(20)
         client.connect(path)
+        client.settimeout(20)
         clients.append(client)
         if len(clients) % 20 == 0:
             ground.sockets("-a")
