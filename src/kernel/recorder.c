@@ -62,7 +62,7 @@ static const struct {
     {"on_dup3", "sys_enter_dup3"},          {"on_close_range", "sys_enter_close_range"},
     {"on_execve", "sys_enter_execve"},      {"on_execveat", "sys_enter_execveat"},
     {"on_accept", "sys_exit_accept"},       {"on_accept4", "sys_exit_accept4"},
-    {"on_splice", "sys_enter_splice"},
+    {"on_splice", "sys_enter_splice"},      {"on_borrow", "sys_exit_pidfd_getfd"},
 };
 #define KERNEL_POINT_CNT (sizeof kernel_points / sizeof kernel_points[0])
 #define CALL_POINT_CNT   (sizeof call_points / sizeof call_points[0])

@@ -13,7 +13,7 @@
 
 _Static_assert((int)CALL_CLOSE == (int)FACT_CALL_CLOSE && (int)CALL_EXEC == (int)FACT_CALL_EXEC &&
                    (int)CALL_MESSAGE_DROP == (int)FACT_CALL_MESSAGE_DROP &&
-                   (int)CALL_SHUT_RDWR == (int)FACT_CALL_SHUT_RDWR,
+                   (int)CALL_OPERATOR == (int)FACT_CALL_OPERATOR,
                "kinds of calls have the same numbers in records and facts");
 
 /* What connections that were born at one site came to. */

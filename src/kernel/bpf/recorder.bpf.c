@@ -96,6 +96,16 @@ struct {
     __type(value, struct exec_closes);
 } lastack_execs SEC(".maps");
 
+/* Descriptors that a process took out of another one (pidfd_getfd) to look at them, or to end their
+ * connection: debuggers and doctors. Their closes are nobody's. Key: process << 32 | descriptor. */
+struct {
+    __uint(type, BPF_MAP_TYPE_LRU_HASH);
+    __uint(max_entries, 1024);
+    __type(key, u64);
+    __type(value, u8);
+} lastack_borrowed SEC(".maps");
+u32 borrowed_ever = 0; /* not static: clang would make it smaller than its type says */
+
 static const struct recorder_socket no_socket;
 static const struct recorder_place no_place;
 static const struct exec_closes no_closes;
@@ -285,6 +295,12 @@ static __noinline u64 take_stack(const struct recorder_socket *s, u64 cookie)
 
 /* ---- calls ---- */
 
+static __always_inline bool is_borrowed(u32 pid, u32 fd)
+{
+    u64 key = (u64)pid << 32 | fd;
+    return borrowed_ever && bpf_map_lookup_elem(&lastack_borrowed, &key);
+}
+
 static __always_inline void fill_program(char program[16], struct task_struct *task)
 {
     bpf_probe_read_kernel(program, 16, task->comm);
@@ -336,6 +352,8 @@ static __always_inline void fill_call(struct recorder_call *call, struct task_st
     case NR_SHUTDOWN:
         call->kind = (u32)regs->si == 0 ? CALL_SHUT_RD : (u32)regs->si == 1 ? CALL_SHUT_WR : CALL_SHUT_RDWR;
         call->fd = regs->di;
+        if (is_borrowed(call->pid, call->fd))
+            call->kind = CALL_OPERATOR;
         break;
     }
 }
@@ -613,6 +631,11 @@ static __noinline void closing(u32 fd, u8 kind)
     s = cookie ? find_socket(cookie) : NULL;
     if (!s)
         return;
+    if (is_borrowed(task->tgid, fd)) {
+        cookie = (u64)task->tgid << 32 | fd;
+        bpf_map_delete_elem(&lastack_borrowed, &cookie);
+        return;
+    }
     sk = of.sk;
     left = references(of.file);
     if (left < 2 && is_open(sk->__sk_common.skc_state))
@@ -826,6 +849,18 @@ SEC("tracepoint/syscalls/sys_exit_accept4")
 int on_accept4(struct trace_event_raw_sys_exit *ctx)
 {
     return accepted(ctx->ret);
+}
+
+SEC("tracepoint/syscalls/sys_exit_pidfd_getfd")
+int on_borrow(struct trace_event_raw_sys_exit *ctx)
+{
+    u64 key = bpf_get_current_pid_tgid() >> 32 << 32 | (u32)ctx->ret;
+    u8 yes = 1;
+    if (ctx->ret < 0)
+        return 0;
+    borrowed_ever = 1;
+    bpf_map_update_elem(&lastack_borrowed, &key, &yes, BPF_ANY);
+    return 0;
 }
 
 /* No tracepoint sees what splice() reads: from then on the end cannot be seen, which is said. */

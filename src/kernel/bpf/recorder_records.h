@@ -40,6 +40,7 @@ enum recorder_call_kind {
     CALL_SHUT_RD,
     CALL_SHUT_WR,
     CALL_SHUT_RDWR,
+    CALL_OPERATOR,
 };
 
 struct recorder_call {
