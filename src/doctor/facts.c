@@ -172,20 +172,6 @@ void facts_close_add(struct facts *f, const struct fact_call *call)
     f->closes[f->close_cnt++] = *call;
 }
 
-/* The first place in the index whose id is not below `id`. */
-static uint32_t find_first(const struct facts_list *list, uint64_t id)
-{
-    uint32_t low = 0, high = list->cnt;
-    while (low < high) {
-        uint32_t middle = low + (high - low) / 2;
-        if (list->all[list->by_id[middle]].id < id)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return low;
-}
-
 /* Network namespaces of the kernel are one world: a cookie is unique in all of them. */
 static bool is_kernel(const char *stack)
 {
@@ -204,13 +190,18 @@ static struct facts *find(const struct facts_list *list, const char *stack, enum
                           uint64_t id)
 {
     bool indexed = list->by_id && list->by_id_cnt == list->cnt;
-    for (uint32_t i = indexed ? find_first(list, id) : 0; id && i < list->cnt; i++) {
-        struct facts *f = &list->all[indexed ? list->by_id[i] : i];
-        if (f->id == id && in_scope(f, stack, scope))
-            return f;
-        if (indexed && f->id != id)
-            break;
+    if (!id)
+        return NULL;
+    for (uint32_t at = facts_id_hash(id); indexed; at++) {
+        uint32_t place = list->by_id[at & list->by_id_mask];
+        if (!place)
+            return NULL;
+        if (list->all[place - 1].id == id && in_scope(&list->all[place - 1], stack, scope))
+            return &list->all[place - 1];
     }
+    for (uint32_t i = 0; i < list->cnt; i++)
+        if (list->all[i].id == id && in_scope(&list->all[i], stack, scope))
+            return &list->all[i];
     return NULL;
 }
 

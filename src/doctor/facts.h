@@ -256,7 +256,8 @@ struct facts_list {
     uint32_t site_cnt, site_cap;
     bool failed;                /* out of memory: the list is not complete */
     uint64_t taken_ns;          /* CLOCK_MONOTONIC when the kernel's facts were taken; 0: they were not */
-    uint32_t *by_id, by_id_cnt; /* order by id, made by facts_list_relate; used while complete */
+    /* Hash of ids (place + 1; 0: free), made by facts_list_relate; used while complete. */
+    uint32_t *by_id, by_id_mask, by_id_cnt;
 };
 
 void facts_list_init(struct facts_list *list);
@@ -289,6 +290,12 @@ void facts_list_name(struct facts_list *list, uint32_t pid, const char *program)
  * alike_cnt, programs of callers that are holders elsewhere. From then on, until the next add,
  * facts_list_find is quick. */
 void facts_list_relate(struct facts_list *list);
+
+/* Where the search for an id in `by_id` begins. */
+static inline uint32_t facts_id_hash(uint64_t id)
+{
+    return (uint32_t)((id * 0x9e3779b97f4a7c15u) >> 32);
+}
 
 /* Words of the enums, as JSON has them ("descriptor", "fork", "accept", "close", ...). */
 const char *fact_holder_kind_name(enum fact_holder_kind kind);

@@ -339,35 +339,25 @@ static void relate_owners(struct facts_list *list)
 
 /* ---- the index by id ---- */
 
-struct id_place {
-    uint64_t id;
-    uint32_t place;
-};
-
-static int compare_ids(const void *a, const void *b)
-{
-    const struct id_place *x = a, *y = b;
-    if (x->id != y->id)
-        return x->id < y->id ? -1 : 1;
-    return x->place < y->place ? -1 : 1;
-}
-
 static void index_ids(struct facts_list *list)
 {
-    struct id_place *ids = malloc((list->cnt + 1ull) * sizeof *ids);
-    uint32_t *by_id = realloc(list->by_id, (list->cnt + 1ull) * sizeof *by_id);
-    if (by_id)
-        list->by_id = by_id;
-    list->by_id_cnt = 0;
-    if (ids && by_id) { /* else looking one by one will do */
-        for (uint32_t i = 0; i < list->cnt; i++)
-            ids[i] = (struct id_place){list->all[i].id, i};
-        qsort(ids, list->cnt, sizeof *ids, compare_ids);
-        for (uint32_t i = 0; i < list->cnt; i++)
-            by_id[i] = ids[i].place;
-        list->by_id_cnt = list->cnt;
+    uint32_t cap = 16;
+    while (cap < 2ull * list->cnt && cap < 1u << 31)
+        cap *= 2;
+    free(list->by_id);
+    list->by_id = list->cnt < cap ? calloc(cap, sizeof *list->by_id) : NULL;
+    if (!list->by_id)
+        return; /* looking one by one will do */
+    list->by_id_mask = cap - 1;
+    list->by_id_cnt = list->cnt;
+    for (uint32_t i = 0; i < list->cnt; i++) {
+        uint32_t at = facts_id_hash(list->all[i].id);
+        if (!list->all[i].id)
+            continue;
+        while (list->by_id[at & list->by_id_mask])
+            at++;
+        list->by_id[at & list->by_id_mask] = i + 1;
     }
-    free(ids);
 }
 
 void facts_list_relate(struct facts_list *list)
