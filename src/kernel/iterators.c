@@ -147,8 +147,9 @@ static void take_socket(struct look *look, const struct record_socket *r)
         if (at == SCAN_NONE)
             return;
         read_socket(look, &look->scan->sockets[at], r);
-        scan_socket_enter(look->scan, at);
-        if (!scan_index_put(&look->by_sock, r->sock, at))
+        /* Inodes are asked for only where something hides (name_line). */
+        if (!scan_index_put(&look->by_sock, r->sock, at) ||
+            (r->cookie && !scan_index_put(&look->scan->by_cookie, r->cookie, at)))
             look->failed = true;
         look->sightings[at].cred = r->cred;
         look->sightings[at].open = r->flags & SOCKET_OPEN;

@@ -157,10 +157,10 @@ static void name_line(struct look *look, const char *line, uint32_t process, int
                       const char *where)
 {
     const char *at = strstr(line, "socket:[");
-    uint32_t socket =
-        at ? scan_by_inode(look->scan, strtoull(at + strlen("socket:["), NULL, 10)) : SCAN_NONE;
-    if (socket != SCAN_NONE && look->sightings[socket].left)
-        hide_add(look, socket, process, kind, 0, where);
+    uint64_t inode = at ? strtoull(at + strlen("socket:["), NULL, 10) : 0;
+    for (uint32_t i = 0; inode && i < look->scan->socket_cnt; i++)
+        if (look->sightings[i].left && look->scan->sockets[i].inode == inode)
+            hide_add(look, i, process, kind, 0, where);
 }
 
 static void name_file(struct look *look, const char *path, uint32_t process, int kind, int fd)
