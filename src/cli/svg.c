@@ -239,10 +239,24 @@ static void draw_life(struct plan *plan, unsigned at)
         svg_line(plan->out, x, plan->top - 4, x, from, "leader");
 }
 
+static void add_moment(struct text *out, const struct svg_row *row)
+{
+    if (row->kind == SVG_NOW) {
+        text_add(out, "now");
+        return;
+    }
+    text_add(out, row->at_least ? ">" : "");
+    if (row->age_us < 120 * 1000000ull)
+        text_printf(out, "%llu.%03llu s ago", (unsigned long long)row->age_us / 1000000,
+                    (unsigned long long)row->age_us / 1000 % 1000);
+    else
+        words_ago(out, row->age_us);
+}
+
 static void draw_time(struct plan *plan, unsigned i)
 {
     const struct svg_row *row = &plan->life->rows[i];
-    struct text when;
+    struct text when, before;
     if (plan->break_y[i] > 0) {
         struct text silence;
         text_init(&silence);
@@ -255,23 +269,16 @@ static void draw_time(struct plan *plan, unsigned i)
         svg_break(plan->out, plan->band_x[SVG_THERE] + BAND_WIDTH, plan->break_y[i]);
         text_free(&silence);
     }
-    if (i && plan->life->rows[i - 1].age_us == row->age_us &&
-        (row->kind == SVG_NOW) == (plan->life->rows[i - 1].kind == SVG_NOW))
-        return;
     text_init(&when);
-    if (row->kind == SVG_NOW)
-        text_add(&when, "now");
-    else if (row->age_us < 120 * 1000000ull)
-        text_printf(&when, "%s%llu.%03llu s ago", row->at_least ? ">" : "",
-                    (unsigned long long)row->age_us / 1000000,
-                    (unsigned long long)row->age_us / 1000 % 1000);
-    else {
-        text_add(&when, row->at_least ? ">" : "");
-        words_ago(&when, row->age_us);
-    }
-    svg_text(plan->out, MARGIN, plan->row_y[i] + (row->kind == SVG_PACKET ? 4 : 0),
-             row->kind == SVG_NOW ? "bold" : "dim", "start", text_string(&when));
+    add_moment(&when, row);
+    text_init(&before);
+    if (i)
+        add_moment(&before, &plan->life->rows[i - 1]);
+    if (strcmp(text_string(&when), text_string(&before)) != 0)
+        svg_text(plan->out, MARGIN, plan->row_y[i] + (row->kind == SVG_PACKET ? 4 : 0),
+                 row->kind == SVG_NOW ? "bold" : "dim", "start", text_string(&when));
     text_free(&when);
+    text_free(&before);
 }
 
 /* ---- what stands above and below ---- */

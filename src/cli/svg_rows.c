@@ -5,7 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cli/why.h"
 #include "doctor/words.h"
 
 /* ---- rows ---- */
@@ -124,13 +123,22 @@ static void add_holders(struct svg_life *life, const struct facts *f, enum svg_s
 
 /* ---- what programs did ---- */
 
+/* Only the last name of the file: a picture is narrow. */
 static void add_place_of(struct text *out, const struct facts_list *list, fact_site_id id)
 {
-    struct text place;
-    text_init(&place);
-    if (why_place(&place, list, id))
-        text_printf(out, " at %s", text_string(&place));
-    text_free(&place);
+    const struct fact_site *site = facts_site(list, id);
+    if (!site || (!site->function[0] && !site->file[0]))
+        return;
+    const char *slash = strrchr(site->file, '/');
+    text_add(out, " at ");
+    text_add_shown(out, site->function);
+    text_add(out, site->function[0] ? "()" : "");
+    if (!site->file[0])
+        return;
+    text_add(out, site->function[0] ? " " : "");
+    text_add_shown(out, slash ? slash + 1 : site->file);
+    if (site->line)
+        text_printf(out, ":%u", site->line);
 }
 
 static void add_closes(struct svg_life *life, const struct facts_list *list, const struct facts *f,
