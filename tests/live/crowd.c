@@ -62,10 +62,15 @@ static int listen_here(void)
     return fd;
 }
 
-static int dial(void)
+/* From 127.0.0.1 + `place`: one address has too few ports for all. */
+static int dial(unsigned place)
 {
-    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    struct sockaddr_in here = {.sin_family = AF_INET};
+    int fd = socket(AF_INET, SOCK_STREAM, 0), on = 1;
     check(fd >= 0, "socket");
+    here.sin_addr.s_addr = htonl(INADDR_LOOPBACK + place);
+    check(setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof on) == 0, "setsockopt");
+    check(bind(fd, (struct sockaddr *)&here, sizeof here) == 0, "bind");
     while (connect(fd, (struct sockaddr *)&server_address, sizeof server_address) < 0)
         check(errno == EINTR || errno == ETIMEDOUT, "connect");
     return fd;
@@ -98,21 +103,19 @@ static void serve_idle(int listener, unsigned count)
     }
 }
 
-static void crowd_pair(unsigned count, bool leak)
+static void crowd_pair(int listener, unsigned place, unsigned count, bool leak)
 {
-    int listener = listen_here();
     if (spawn())
         serve_idle(listener, count);
     if (spawn()) {
         close(listener);
         for (unsigned i = 0; i < count; i++) {
-            int fd = dial();
+            int fd = dial(place);
             if (leak && i % 2)
                 check(shutdown(fd, SHUT_WR) == 0, "shutdown");
         }
         rest();
     }
-    close(listener);
 }
 
 /* ---- coming and going ---- */
@@ -142,7 +145,7 @@ static _Noreturn void churn(void)
 {
     check(write(done[1], "", 1) == 1, "write");
     for (;;) {
-        int fd = dial();
+        int fd = dial(0);
         talk(fd);
         close(fd);
         poll(NULL, 0, 1);
@@ -168,7 +171,7 @@ static _Noreturn void storm(void)
         check(pid >= 0, "fork");
         if (pid == 0) {
             prctl(PR_SET_PDEATHSIG, SIGKILL);
-            talk(dial());
+            talk(dial(0));
             _exit(0);
         }
         waitpid(pid, NULL, 0);
@@ -195,12 +198,14 @@ static unsigned start_brief(unsigned count, bool dying)
 
 static unsigned start_pairs(unsigned count, bool leak)
 {
+    int listener = listen_here();
     unsigned players = 0;
     for (; count > 0; players += 2) {
         unsigned some = count < PAIR_LEN ? count : PAIR_LEN;
-        crowd_pair(some, leak);
+        crowd_pair(listener, players, some, leak);
         count -= some;
     }
+    close(listener);
     return players;
 }
 

@@ -127,7 +127,7 @@ def watch(plays, lastack, directory):
         begun = time.monotonic()
         said = look(lastack, directory)
         for play in plays:
-            if play.ready_at is not None and play.ready_at < begun:
+            if play.ready_at is not None and play.ready_at < begun and not settled(play):
                 play.looks += 1
                 play.heard = judge(play, [f for f in said["findings"] if f["stack"] == play.stack],
                                    said["recorder"])

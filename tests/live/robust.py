@@ -16,7 +16,7 @@ from play import Play, command_alone, namespaces_here
 from room import Failure, wait_for
 
 SERIOUS = ("attention", "problem")
-FIXED_KB, SOCKET_KB = 96 * 1024, 4 # what a look may take: in any case, and for each socket
+FIXED_KB, SOCKET_KB = 64 * 1024, 3  # what a look may take: in any case, and for each socket
 LOOKS = 8
 
 
