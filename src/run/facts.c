@@ -2,10 +2,12 @@
 /* What the supervisor knows beyond its stack: holders, what they do, bytes that wait in pairs. */
 #include "run/facts.h"
 
+#include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -179,6 +181,25 @@ static void origin_fill(struct supervisor *s, const struct pair *pair, struct fa
     }
 }
 
+/* Who cannot have one descriptor more cannot accept. */
+static void room_fill(struct fact_holder *holder)
+{
+    char path[40];
+    struct rlimit limit;
+
+    snprintf(path, sizeof path, "/proc/%u/fd", holder->pid);
+    DIR *dir = opendir(path);
+    if (!dir || prlimit((pid_t)holder->pid, RLIMIT_NOFILE, NULL, &limit) != 0) {
+        if (dir)
+            closedir(dir);
+        return;
+    }
+    for (const struct dirent *e; (e = readdir(dir));)
+        holder->fd_cnt += e->d_name[0] != '.';
+    closedir(dir);
+    holder->fd_limit = limit.rlim_cur < UINT32_MAX ? (uint32_t)limit.rlim_cur : UINT32_MAX;
+}
+
 static void holders_put(struct supervisor *s, struct facts_list *list, struct facts *facts,
                         const struct pair *pair, const struct holder_set *set)
 {
@@ -199,6 +220,8 @@ static void holders_put(struct supervisor *s, struct facts_list *list, struct fa
             task_descriptor_close_on_exec(at[i].pid, at[i].fd) ? FACT_YES : FACT_NO;
         origin_fill(s, pair, holder);
         doing_fill(s, list, holder);
+        if (facts->state == LASTACK_LISTEN && facts->receive_queue > 0)
+            room_fill(holder);
     }
     facts->references = cnt;
 }
