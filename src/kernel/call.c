@@ -96,11 +96,32 @@ static bool thread_read(struct call_thread *thread, const char *text)
     return true;
 }
 
+/* We ourselves are not asleep, whatever the kernel says while we ask it. */
+static ssize_t thread_look(int dir, struct call_thread *thread, uint32_t tid)
+{
+    char path[48], text[256];
+    snprintf(path, sizeof path, "task/%u/syscall", tid);
+    ssize_t len = process_read(dir, path, text, sizeof text);
+    *thread = (struct call_thread){.tid = tid};
+    if (len > 0 && !thread_read(thread, text))
+        len = -EPROTO;
+    if (tid == (uint32_t)gettid())
+        *thread = (struct call_thread){.tid = tid, .running = true};
+    return len;
+}
+
+bool call_is_still(int dir, const struct call_thread *thread)
+{
+    struct call_thread now;
+    return thread_look(dir, &now, thread->tid) > 0 && now.blocked && now.nr == thread->nr &&
+           memcmp(now.args, thread->args, sizeof now.args) == 0;
+}
+
 uint32_t call_threads(int dir, struct call_thread **out, bool *cut)
 {
     struct process_numbers numbers;
     uint32_t cnt = 0, cap = 0, tid;
-    char path[40], text[256], *buffer = malloc(NUMBERS_LEN);
+    char *buffer = malloc(NUMBERS_LEN);
     *out = NULL;
     if (!buffer) {
         *cut = true;
@@ -118,12 +139,10 @@ uint32_t call_threads(int dir, struct call_thread **out, bool *cut)
             }
             *out = all;
         }
-        struct call_thread *thread = &(*out)[cnt];
-        *thread = (struct call_thread){.tid = tid};
-        snprintf(path, sizeof path, "%u/syscall", tid);
-        if (process_read(tasks, path, text, sizeof text) > 0 && thread_read(thread, text))
+        ssize_t len = thread_look(dir, &(*out)[cnt], tid);
+        if (len > 0)
             cnt++;
-        else
+        else if (len != -ENOENT && len != -ESRCH) /* those have ended */
             *cut = true;
     }
     numbers_end(&numbers);
@@ -161,10 +180,14 @@ bool call_is_gone(int dir, uint32_t tid, int32_t fd)
 
 /* ---- what they wait for ---- */
 
-static bool memory_read(uint32_t pid, uint64_t address, void *out, size_t len)
+/* `cut` is set unless the process has ended. */
+static bool memory_read(uint32_t pid, uint64_t address, void *out, size_t len, bool *cut)
 {
     struct iovec local = {out, len}, remote = {(void *)(uintptr_t)address, len};
-    return process_vm_readv((pid_t)pid, &local, 1, &remote, 1, 0) == (ssize_t)len;
+    if (process_vm_readv((pid_t)pid, &local, 1, &remote, 1, 0) == (ssize_t)len)
+        return true;
+    *cut = *cut || errno != ESRCH;
+    return false;
 }
 
 static uint32_t poll_waits(uint32_t pid, const uint64_t *args, struct call_wait *out, bool *cut)
@@ -176,10 +199,8 @@ static uint32_t poll_waits(uint32_t pid, const uint64_t *args, struct call_wait 
         cnt = CALL_WAIT_MAX;
         *cut = true;
     }
-    if (cnt && !memory_read(pid, args[0], fds, cnt * sizeof *fds)) {
-        *cut = true;
+    if (cnt && !memory_read(pid, args[0], fds, cnt * sizeof *fds, cut))
         return 0;
-    }
     for (uint64_t i = 0; i < cnt; i++)
         if (fds[i].fd >= 0)
             out[out_cnt++] = (struct call_wait){fds[i].fd, (uint16_t)fds[i].events};
@@ -200,9 +221,9 @@ static uint32_t select_waits(uint32_t pid, const uint64_t *args, struct call_wai
         *cut = true;
     }
     for (int i = 0; i < 3; i++)
-        if (args[1 + i] &&
-            !memory_read(pid, args[1 + i], sets[i], (cnt + bits - 1) / bits * sizeof(long)))
-            *cut = true;
+        if (args[1 + i] && !memory_read(pid, args[1 + i], sets[i],
+                                        (cnt + bits - 1) / bits * sizeof(long), cut))
+            memset(sets[i], 0, sizeof sets[i]);
     for (uint32_t fd = 0; fd < cnt; fd++) {
         struct call_wait wait = {(int32_t)fd, 0};
         for (int i = 0; i < 3; i++)

@@ -35,6 +35,8 @@ enum fact_doing call_doing(const struct call_thread *thread, char text[24]);
 uint32_t call_waits(uint32_t pid, const struct call_thread *thread,
                     struct call_wait out[CALL_WAIT_MAX], bool *cut);
 bool call_is_epoll(const struct call_thread *thread);
+/* Still in the very same call. */
+bool call_is_still(int dir, const struct call_thread *thread);
 /* The number leads to no descriptor in this thread's table. */
 bool call_is_gone(int dir, uint32_t tid, int32_t fd);
 

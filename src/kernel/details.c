@@ -279,6 +279,25 @@ static void thread_waits(struct subject *s, uint8_t *ranks, const struct call_th
     free(waits);
 }
 
+/* Iterators know that a thread waits in a call, and the call says for what. */
+static void watches_complete(struct subject *s, const struct call_thread *thread)
+{
+    struct call_wait *waits = NULL;
+    for (uint32_t i = 0; i < s->lead_cnt; i++) {
+        struct fact_watch *w = s->leads[i].watch ? watch_of(s->d, &s->leads[i]) : NULL;
+        if (!w || w->kind != FACT_WATCH_CALL || w->tid != thread->tid || w->events)
+            continue;
+        if (!waits && !(waits = malloc(CALL_WAIT_MAX * sizeof *waits)))
+            return;
+        if (call_waits(s->pid, thread, waits, &s->cut) == 1) {
+            w->target_fd = waits[0].fd;
+            w->events = waits[0].events;
+            w->waited = FACT_YES;
+        }
+    }
+    free(waits);
+}
+
 /* Threads in epoll_wait: their epolls are waited on, and what these watch is looked after. */
 static void thread_polls(struct subject *s, uint8_t *ranks, const struct call_thread *thread)
 {
@@ -340,6 +359,8 @@ static void threads_put(struct subject *s)
             thread_polls(s, ranks, &s->threads[i]);
         else
             thread_waits(s, ranks, &s->threads[i]);
+        if (!s->d->find_calls)
+            watches_complete(s, &s->threads[i]);
     }
     for (uint32_t i = 0; typical && i < s->lead_cnt; i++)
         lead_rank(s, ranks, i, typical, rank);

@@ -19,8 +19,8 @@
 #define RING_MAX     1024u      /* rings looked at */
 #define MAPS_MAX     (64 << 20) /* bytes of /proc/PID/maps */
 #define UNIX_MAX     50000u     /* AF_UNIX descriptors looked at */
-#define THREAD_MAX   20000u     /* threads asked what they wait for */
-#define GUESS_MAX    256u       /* holders by elimination that are told apart */
+#define GUESS_MAX    256u       /* holders by elimination that are told apart, */
+#define REST_MAX     256u       /* and sockets that they may hold */
 
 /* Somebody who may hold what nobody else does. */
 struct guess {
@@ -29,6 +29,7 @@ struct guess {
     uint32_t cnt; /* references that it may have */
     enum fact_holder_kind kind;
     uint32_t uid;
+    uint64_t space; /* inode of its network namespace */
     char where[40];
 };
 
@@ -38,6 +39,7 @@ struct hidden {
     struct guess guesses[GUESS_MAX];
     uint32_t guess_cnt;
     bool guesses_cut;
+    uint32_t rest[REST_MAX], rest_cnt; /* sockets of `left`, when calls are looked at */
 };
 
 static void hold_put(struct hidden *h, uint32_t socket, uint32_t process,
@@ -51,18 +53,18 @@ static void hold_put(struct hidden *h, uint32_t socket, uint32_t process,
     h->left -= was_hidden;
 }
 
-static void guess_add(struct hidden *h, const struct guess *guess)
-{
-    if (h->guess_cnt == GUESS_MAX)
-        h->guesses_cut = true;
-    else
-        h->guesses[h->guess_cnt++] = *guess;
-}
-
-static uint32_t uid_of(int dir)
+/* `dir`: of its process, which says whose it is, and in which network namespace. */
+static void guess_add(struct hidden *h, const struct guess *guess, int dir)
 {
     struct stat look;
-    return fstatat(dir, "task", &look, 0) == 0 ? look.st_uid : UINT32_MAX;
+    if (h->guess_cnt == GUESS_MAX) {
+        h->guesses_cut = true;
+        return;
+    }
+    struct guess *g = &h->guesses[h->guess_cnt++];
+    *g = *guess;
+    g->uid = fstatat(dir, "task", &look, 0) == 0 ? look.st_uid : UINT32_MAX;
+    g->space = fstatat(dir, "ns/net", &look, 0) == 0 ? look.st_ino : 0;
 }
 
 /* ---- rings ---- */
@@ -111,9 +113,9 @@ static void ring_look(struct hidden *h, const struct scan_special *ring)
     process_text_close(&text);
     if (waiting) {
         struct guess guess = {.process = ring->process, .tid = ring->tid, .fd = ring->fd,
-                              .cnt = waiting, .kind = FACT_HOLDER_RING, .uid = uid_of(dir)};
+                              .cnt = waiting, .kind = FACT_HOLDER_RING};
         snprintf(guess.where, sizeof guess.where, "a request of ring fd %d", ring->fd);
-        guess_add(h, &guess);
+        guess_add(h, &guess, dir);
     }
     close(dir);
 }
@@ -145,12 +147,12 @@ static uint32_t scm_cnt(int dir, int fd)
 }
 
 static void message_look(struct hidden *h, const struct scan_stranger *stranger, uint32_t cnt,
-                         uint32_t uid)
+                         int dir)
 {
     uint64_t inodes[MESSAGE_INODE_MAX];
     uint32_t pid = h->scan->processes[stranger->process].pid;
     uint32_t seen = message_peek(pid, stranger->fd, stranger->inode, inodes);
-    struct guess guess = {.process = stranger->process, .fd = FACT_NO_FD, .uid = uid,
+    struct guess guess = {.process = stranger->process, .fd = FACT_NO_FD,
                           .cnt = cnt > seen ? cnt - seen : 0, .kind = FACT_HOLDER_MESSAGE};
     snprintf(guess.where, sizeof guess.where, "pid %u fd %d", pid, stranger->fd);
     for (uint32_t i = 0; i < seen; i++) {
@@ -159,7 +161,7 @@ static void message_look(struct hidden *h, const struct scan_stranger *stranger,
             hold_put(h, socket, stranger->process, FACT_HOLDER_MESSAGE, guess.where);
     }
     if (guess.cnt)
-        guess_add(h, &guess);
+        guess_add(h, &guess, dir);
 }
 
 static void messages_look(struct hidden *h)
@@ -182,7 +184,7 @@ static void messages_look(struct hidden *h)
         looked++;
         uint32_t cnt = scm_cnt(dir, s->fd);
         if (cnt)
-            message_look(h, s, cnt, uid_of(dir));
+            message_look(h, s, cnt, dir);
     }
     h->guesses_cut = h->guesses_cut || looked == UNIX_MAX;
     scan_index_free(&done);
@@ -211,6 +213,38 @@ static size_t maps_read(struct hidden *h, uint32_t pid, int dir)
     return maps.total;
 }
 
+/* Whether this process could hold one of the rest: of its user, in its namespace. */
+static bool is_suspect(const struct hidden *h, int dir)
+{
+    struct stat task, space;
+    if (fstatat(dir, "task", &task, 0) != 0 || fstatat(dir, "ns/net", &space, 0) != 0)
+        return false;
+    for (uint32_t i = 0; i < h->rest_cnt; i++) {
+        const struct scan_socket *s = &h->scan->sockets[h->rest[i]];
+        if (s->uid == task.st_uid && h->scan->spaces[s->space].inode == space.st_ino)
+            return true;
+    }
+    return false;
+}
+
+/* How many of the descriptors that this call waits for have been closed meanwhile, and one of them. */
+static uint32_t ghosts_of(struct hidden *h, uint32_t pid, int dir, const struct call_thread *thread,
+                          int32_t *fd)
+{
+    struct call_wait wait[CALL_WAIT_MAX];
+    bool cut = false;
+    uint32_t cnt = call_waits(pid, thread, wait, &cut), ghosts = 0;
+    h->guesses_cut = h->guesses_cut || cut;
+    for (uint32_t i = 0; i < cnt; i++) {
+        if (!call_is_gone(dir, thread->tid, wait[i].fd))
+            continue;
+        ghosts++;
+        *fd = wait[i].fd;
+    }
+    /* A call that ended before its descriptor was closed looks the same to the slow. */
+    return ghosts && call_is_still(dir, thread) ? ghosts : 0;
+}
+
 /* A call on a number that leads nowhere: it was closed while the call slept. */
 static void calls_read(struct hidden *h, uint32_t pid, int dir)
 {
@@ -219,20 +253,14 @@ static void calls_read(struct hidden *h, uint32_t pid, int dir)
     uint32_t cnt = call_threads(dir, &threads, &cut);
     h->guesses_cut = h->guesses_cut || cut;
     for (uint32_t i = 0; i < cnt; i++) {
-        struct call_wait wait[CALL_WAIT_MAX];
-        uint32_t wait_cnt = call_waits(pid, &threads[i], wait, &cut), ghosts = 0;
         int32_t fd = FACT_NO_FD;
-        for (uint32_t w = 0; w < wait_cnt; w++) {
-            if (!call_is_gone(dir, threads[i].tid, wait[w].fd))
-                continue;
-            ghosts++;
-            fd = wait[w].fd;
-        }
+        uint32_t ghosts = ghosts_of(h, pid, dir, &threads[i], &fd);
         if (!ghosts)
             continue;
-        guess_add(h, &(struct guess){.process = scan_process(h->scan, pid), .tid = threads[i].tid,
-                                     .fd = ghosts == 1 ? fd : FACT_NO_FD, .cnt = ghosts,
-                                     .kind = FACT_HOLDER_CALL, .uid = uid_of(dir)});
+        struct guess guess = {.process = scan_process(h->scan, pid), .tid = threads[i].tid,
+                              .fd = ghosts == 1 ? fd : FACT_NO_FD, .cnt = ghosts,
+                              .kind = FACT_HOLDER_CALL};
+        guess_add(h, &guess, dir);
     }
     free(threads);
 }
@@ -250,6 +278,9 @@ static void processes_look(struct hidden *h)
             close(proc);
         return;
     }
+    for (uint32_t i = 0; i < h->scan->socket_cnt && h->rest_cnt < REST_MAX; i++)
+        if (again_is_hidden(&h->scan->sockets[i]))
+            h->rest[h->rest_cnt++] = i;
     numbers_begin(&numbers, proc < 0 ? -errno : proc, buffer);
     while (numbers_next(&numbers, &pid) && h->left) {
         int dir = process_open(pid);
@@ -259,7 +290,8 @@ static void processes_look(struct hidden *h)
             maps_len += maps_read(h, pid, dir);
         else
             h->guesses_cut = true;
-        calls_read(h, pid, dir);
+        if (is_suspect(h, dir))
+            calls_read(h, pid, dir);
         close(dir);
     }
     numbers_end(&numbers);
@@ -268,10 +300,11 @@ static void processes_look(struct hidden *h)
 
 /* ---- what is left ---- */
 
-/* Somebody who can hold socket `s`: of the user whose it is. */
-static bool guess_fits(const struct guess *guess, const struct scan_socket *s)
+/* Somebody who can hold socket `s`: of its user, in its namespace. */
+static bool guess_fits(const struct hidden *h, const struct guess *guess,
+                       const struct scan_socket *s)
 {
-    return guess->cnt && (guess->uid == s->uid || guess->uid == UINT32_MAX);
+    return guess->cnt && guess->uid == s->uid && guess->space == h->scan->spaces[s->space].inode;
 }
 
 /* One candidate, or several of one process that are of one kind; else nobody can be named. */
@@ -280,7 +313,7 @@ static bool eliminate(struct hidden *h, const struct scan_socket *s, struct gues
     bool found = false;
     for (uint32_t i = 0; i < h->guess_cnt; i++) {
         const struct guess *guess = &h->guesses[i];
-        if (!guess_fits(guess, s))
+        if (!guess_fits(h, guess, s))
             continue;
         if (!found) {
             *out = *guess;
@@ -297,53 +330,53 @@ static bool eliminate(struct hidden *h, const struct scan_socket *s, struct gues
     return found;
 }
 
-/* Rivals: hidden sockets that could be held by the same one. */
-static uint32_t rivals_of(const struct hidden *h, const struct scan_socket *s)
+/* Hidden sockets that could be held by the same one. */
+static uint32_t rivals_of(const struct scan *scan, const uint32_t *left, uint32_t cnt,
+                          const struct scan_socket *s)
 {
-    uint32_t cnt = 0;
-    for (uint32_t i = 0; i < h->scan->socket_cnt; i++)
-        cnt += again_is_hidden(&h->scan->sockets[i]) && h->scan->sockets[i].uid == s->uid;
-    return cnt;
+    uint32_t rivals = 0;
+    for (uint32_t i = 0; i < cnt; i++)
+        rivals += scan->sockets[left[i]].uid == s->uid && scan->sockets[left[i]].space == s->space;
+    return rivals;
 }
 
+static void answer_put(struct hidden *h, uint32_t socket, const struct guess *g, bool alone)
+{
+    int fd = g && g->kind == FACT_HOLDER_CALL && alone ? g->fd : FACT_NO_FD;
+    struct scan_hold *hold =
+        g ? scan_hold_add(h->scan, socket, g->process, g->kind, fd)
+          : scan_hold_add(h->scan, socket, SCAN_NONE, FACT_HOLDER_OTHER, FACT_NO_FD);
+    if (!hold || !g)
+        return;
+    hold->tid = alone ? g->tid : 0;
+    hold->where = g->where[0] ? strdup(g->where) : NULL;
+}
+
+/* All are judged before any is named: a name must not make the next one look alone. */
 static void rest_put(struct hidden *h)
 {
     struct scan *scan = h->scan;
-    uint32_t *left = malloc((h->left + 1) * sizeof *left), cnt = 0;
-    uint32_t uid = UINT32_MAX, rivals = 0;
-    for (uint32_t i = 0; left && i < scan->socket_cnt && cnt < h->left; i++)
-        if (again_is_hidden(&scan->sockets[i]))
-            left[cnt++] = i;
-    struct guess *answers = malloc((cnt + 1) * sizeof *answers);
-    bool *named = calloc(cnt + 1, sizeof *named);
-    if (!left || !answers || !named)
-        scan->failed = true;
-    for (uint32_t i = 0; !scan->failed && i < cnt; i++) { /* all are judged before any is named */
-        const struct scan_socket *s = &scan->sockets[left[i]];
-        if (s->uid != uid) {
-            uid = s->uid;
-            rivals = rivals_of(h, s);
-        }
-        named[i] = !h->guesses_cut && scan->holders_all && eliminate(h, s, &answers[i]) &&
-                   answers[i].cnt >= rivals;
-    }
-    for (uint32_t i = 0; !scan->failed && i < cnt; i++) {
-        const struct guess *g = &answers[i];
-        if (!named[i]) {
-            if (scan->holders_all)
-                scan_hold_add(scan, left[i], SCAN_NONE, FACT_HOLDER_OTHER, FACT_NO_FD);
+    uint32_t left[REST_MAX], rivals[REST_MAX], cnt = 0;
+    struct guess answers[REST_MAX];
+    bool named[REST_MAX];
+    if (!scan->holders_all)
+        return; /* it may be held by somebody whom we could not look at */
+    for (uint32_t i = 0; i < scan->socket_cnt; i++) {
+        if (!again_is_hidden(&scan->sockets[i]))
             continue;
-        }
-        struct scan_hold *hold =
-            scan_hold_add(scan, left[i], g->process, g->kind, g->kind == FACT_HOLDER_CALL ? g->fd : FACT_NO_FD);
-        if (hold) {
-            hold->tid = rivals == 1 || g->cnt == 1 ? g->tid : 0;
-            hold->where = g->where[0] ? strdup(g->where) : NULL;
-        }
+        if (cnt < REST_MAX)
+            left[cnt++] = i;
+        else
+            scan_hold_add(scan, i, SCAN_NONE, FACT_HOLDER_OTHER, FACT_NO_FD);
     }
-    free(left);
-    free(answers);
-    free(named);
+    for (uint32_t i = 0; i < cnt; i++) {
+        const struct scan_socket *s = &scan->sockets[left[i]];
+        rivals[i] = rivals_of(scan, left, cnt, s);
+        named[i] = h->left <= REST_MAX && !h->guesses_cut && eliminate(h, s, &answers[i]) &&
+                   answers[i].cnt >= rivals[i];
+    }
+    for (uint32_t i = 0; i < cnt; i++)
+        answer_put(h, left[i], named[i] ? &answers[i] : NULL, rivals[i] == 1);
 }
 
 /* Processes that were met only here have no name yet. */

@@ -418,6 +418,13 @@ static bool is_held_by(const struct scan *scan, const struct scan_socket *s, uin
     return false;
 }
 
+/* A socket that was made and has not been used yet is no connection. */
+static bool is_fresh(const struct scan_socket *s)
+{
+    return s->linux_state == LINUX_CLOSE && s->tcp.known && s->tcp.segments_in == 0 &&
+           s->tcp.segments_out == 0;
+}
+
 void join_choose(struct scan *scan)
 {
     const struct kernel_options *o = scan->options;
@@ -428,7 +435,7 @@ void join_choose(struct scan *scan)
     for (uint32_t i = 0; i < scan->socket_cnt; i++) {
         struct scan_socket *s = &scan->sockets[i];
         s->wanted =
-            (!o->states || o->states & 1u << to_state(s->linux_state)) &&
+            !is_fresh(s) && (!o->states || o->states & 1u << to_state(s->linux_state)) &&
             (!o->port || s->tuple.local_port == o->port || s->tuple.remote_port == o->port) &&
             (!o->pid || is_held_by(scan, s, o->pid));
     }
