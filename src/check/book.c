@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Entries stay after a close: others may hold the socket. When there are too many, those that nobody
- * in the tree has open any more are swept out. */
+/* Entries stay after a close: others may hold the socket. When there are too many, those that
+ * nobody in the tree has open any more are swept out. */
 #include "check/book.h"
 
 #include <ctype.h>
@@ -112,7 +112,8 @@ struct connection *book_entry(struct book *book, const struct tree *tree, uint64
 }
 
 struct connection *book_birth(struct book *book, const struct tree *tree, uint64_t inode,
-                              const struct process *process, const struct look *look, struct place *birth)
+                              const struct process *process, const struct look *look,
+                              struct place *birth)
 {
     struct connection *c = book_entry(book, tree, inode);
     if (!c || c->outside || (c->born_ns && c->met))

@@ -50,7 +50,8 @@ struct connection *book_find(const struct book *book, uint64_t inode);
 struct connection *book_entry(struct book *book, const struct tree *tree, uint64_t inode);
 /* Born by `process` in accept() or connect(). */
 struct connection *book_birth(struct book *book, const struct tree *tree, uint64_t inode,
-                              const struct process *process, const struct look *look, struct place *birth);
+                              const struct process *process, const struct look *look,
+                              struct place *birth);
 /* No connection came of it. */
 void book_strike(struct book *book, struct connection *connection);
 void book_call(struct connection *connection, const struct book_call *call);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * A leak checker for connections: runs a program with all its children, and finds every TCP
- * connection that they failed to end. It needs no privilege: ptrace, and a seccomp filter that stops
- * the few calls that matter.
+ * connection that they failed to end. It needs no privilege: ptrace, and a seccomp filter that
+ * stops the few calls that matter.
  */
 #ifndef LASTACK_CHECK_CHECK_H
 #define LASTACK_CHECK_CHECK_H
@@ -26,11 +26,11 @@ struct place;
 
 struct check_options {
     char **program;
-    uint64_t grace_ns;       /* for the rest of the tree once the program has ended */
-    bool no_closes;          /* do not look at close(): faster, knows less */
-    bool killed;             /* what a process left open that was killed by a signal counts, too */
-    bool ignore_open;        /* what was in use until the exit (open-at-exit) does not count */
-    bool kill_rest;          /* end what is left of the tree after the grace */
+    uint64_t grace_ns; /* for the rest of the tree once the program has ended */
+    bool no_closes;    /* do not look at close(): faster, knows less */
+    bool killed;       /* what a process left open that was killed by a signal counts, too */
+    bool ignore_open;  /* what was in use until the exit (open-at-exit) does not count */
+    bool kill_rest;    /* end what is left of the tree after the grace */
     struct suppressions *suppressions; /* NULL: none */
 };
 
@@ -64,10 +64,10 @@ struct check_report {
     uint64_t connection_cnt; /* whose birth was seen */
     uint64_t process_cnt;
     uint64_t suppressed_cnt, killed_cnt, ignored_cnt; /* connections that did not count */
-    struct text notes;  /* sentences, one a line */
-    bool blind;         /* a process with connections could not be looked at */
-    int status;         /* of the program, as from wait() */
-    bool failed;        /* out of memory: not complete */
+    struct text notes;                                /* sentences, one a line */
+    bool blind;  /* a process with connections could not be looked at */
+    int status;  /* of the program, as from wait() */
+    bool failed; /* out of memory: not complete */
 };
 
 /* Runs in the watching process once all is over: prints, and says whether that worked. */
@@ -83,6 +83,8 @@ void check_report_json(struct text *out, const struct check_report *report, char
 void check_report_junit(struct text *out, const struct check_report *report, char **program);
 /* "handle_client server.c:48"; "" if it is unknown. Safe for a terminal. */
 void check_add_site(struct text *out, const struct fact_site *site);
+/* The same with its caller: "close_it server.c:16, called by serve server.c:26". */
+void check_add_site_called(struct text *out, const struct fact_site *site);
 /* The program and its arguments, as one types them. Raw bytes. */
 void check_add_command(struct text *out, char **program);
 /* 0 to 255, as shells have it, from the status of wait(). */

@@ -24,8 +24,8 @@ static const struct {
     uint16_t nr;
     enum check_call call;
 } traced[] = {
-    {__NR_accept, CALL_ACCEPT},     {__NR_accept4, CALL_ACCEPT},   {__NR_connect, CALL_CONNECT},
-    {__NR_shutdown, CALL_SHUTDOWN}, {__NR_execve, CALL_EXEC},      {__NR_execveat, CALL_EXEC},
+    {__NR_accept, CALL_ACCEPT},     {__NR_accept4, CALL_ACCEPT}, {__NR_connect, CALL_CONNECT},
+    {__NR_shutdown, CALL_SHUTDOWN}, {__NR_execve, CALL_EXEC},    {__NR_execveat, CALL_EXEC},
     {__NR_ptrace, CALL_PTRACE},     {__NR_close, CALL_CLOSE}, /* the last: may be left out */
 };
 #define TRACED_CNT (sizeof traced / sizeof traced[0])
@@ -35,10 +35,12 @@ static const struct {
 static unsigned filter_build(struct sock_filter *p, bool closes)
 {
     unsigned at = 0, cnt = TRACED_CNT - !closes;
-    p[at++] = (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, arch));
+    p[at++] =
+        (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, arch));
     p[at++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, NATIVE_ARCH, 1, 0);
     p[at++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
-    p[at++] = (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr));
+    p[at++] =
+        (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr));
     for (unsigned i = 0; i < cnt; i++) {
         p[at++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, traced[i].nr, 0, 1);
         p[at++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_TRACE | traced[i].call);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The seccomp filter: the few calls that matter stop for the tracer, all others run at full speed. */
+/* The seccomp filter: the few calls that matter stop for the tracer, all others run at full speed.
+ */
 #ifndef LASTACK_CHECK_FILTER_H
 #define LASTACK_CHECK_FILTER_H
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Two processes: the front is what the shell sees, it hands signals on and ends with the status; the
- * watcher traces. Programs that outlive the run need a tracer for as long as they live (calls that
- * the filter stops fail without one), so the watcher stays with them when the front is gone.
+ * Two processes: the front is what the shell sees, it hands signals on and ends with the status;
+ * the watcher traces. Programs that outlive the run need a tracer for as long as they live (calls
+ * that the filter stops fail without one), so the watcher stays with them when the front is gone.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -56,7 +56,8 @@ static void become(const struct check_options *o, int go, int tell, const sigset
     }
     if (write(tell, &trouble, sizeof trouble) != (ssize_t)sizeof trouble)
         _exit(CHECK_FAILED);
-    _exit(trouble.what == TROUBLE_EXEC && trouble.error == ENOENT ? CHECK_NOT_FOUND : CHECK_NOT_EXECUTED);
+    _exit(trouble.what == TROUBLE_EXEC && trouble.error == ENOENT ? CHECK_NOT_FOUND
+                                                                  : CHECK_NOT_EXECUTED);
 }
 
 /* ---- the watcher ---- */
@@ -67,13 +68,16 @@ static int complain_trouble(const struct check_options *o, const struct trouble 
     text_init(&name);
     text_add_shown(&name, o->program[0]);
     if (trouble->what == TROUBLE_FILTER)
-        fprintf(stderr, "%scannot watch the program: seccomp(2) is not allowed here (%s); in a container, "
-                        "allow seccomp in its profile\n", complaint, strerror(trouble->error));
+        fprintf(stderr,
+                "%scannot watch the program: seccomp(2) is not allowed here (%s); in a container, "
+                "allow seccomp in its profile\n",
+                complaint, strerror(trouble->error));
     else if (trouble->error == ENOENT)
         fprintf(stderr, "%sthere is no program \"%s\"%s\n", complaint, text_string(&name),
                 strchr(o->program[0], '/') ? "" : " in PATH");
     else
-        fprintf(stderr, "%scannot run \"%s\": %s\n", complaint, text_string(&name), strerror(trouble->error));
+        fprintf(stderr, "%scannot run \"%s\": %s\n", complaint, text_string(&name),
+                strerror(trouble->error));
     text_free(&name);
     if (trouble->what == TROUBLE_FILTER)
         return CHECK_FAILED;
@@ -84,10 +88,11 @@ static int complain_attach(int error)
 {
     fprintf(stderr, "%scannot watch the program: ptrace(2) is not allowed here (%s)%s\n", complaint,
             strerror(error),
-            error == EPERM ? "; either it runs under a tracer already (a debugger, strace, another lastack "
-                             "check), or the container forbids it: add the capability SYS_PTRACE, or run it "
-                             "with a seccomp profile that allows ptrace"
-                           : "");
+            error == EPERM
+                ? "; either it runs under a tracer already (a debugger, strace, another lastack "
+                  "check), or the container forbids it: add the capability SYS_PTRACE, or run it "
+                  "with a seccomp profile that allows ptrace"
+                : "");
     return CHECK_FAILED;
 }
 
@@ -121,7 +126,8 @@ static int verdict(const struct watch *w, int leak_status, bool told)
 
 static void kill_rest(const struct watch *w)
 {
-    for (struct process *p = hash_next(&w->tree.processes, NULL); p; p = hash_next(&w->tree.processes, p))
+    for (struct process *p = hash_next(&w->tree.processes, NULL); p;
+         p = hash_next(&w->tree.processes, p))
         kill((pid_t)p->pid, SIGKILL);
 }
 
@@ -139,8 +145,8 @@ static int watch_program(struct watch *w, int tell_fd, int leak_status, check_te
     return verdict(w, leak_status, told);
 }
 
-static void watcher_main(const struct check_options *o, int leak_status, check_tell *tell, void *arg, int front,
-                         const sigset_t *mask)
+static void watcher_main(const struct check_options *o, int leak_status, check_tell *tell,
+                         void *arg, int front, const sigset_t *mask)
 {
     struct watch w = {.options = o, .judge.options = o};
     struct news news = {0};
@@ -218,7 +224,8 @@ static int front_wait(int watcher, int signals)
 
 int check_run(const struct check_options *options, int leak_status, check_tell *tell, void *arg)
 {
-    static const int handed_on[] = {SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGALRM, SIGWINCH};
+    static const int handed_on[] = {SIGHUP,  SIGINT,  SIGQUIT, SIGTERM,
+                                    SIGUSR1, SIGUSR2, SIGALRM, SIGWINCH};
     sigset_t caught, before;
     int news[2];
     sigemptyset(&caught);

@@ -72,7 +72,8 @@ static void look_one(void *arg, int fd, uint64_t inode)
         c->tuple = look.tuple;
         c->has_tuple = true;
     }
-    *candidate = (struct candidate){.inode = inode, .look = look, .seen_ns = check_now_ns(), .holding_cnt = 1};
+    *candidate = (struct candidate){
+        .inode = inode, .look = look, .seen_ns = check_now_ns(), .holding_cnt = 1};
     struct holding *h = &candidate->holdings[0];
     h->pid = l->process->pid;
     h->fd = fd;
@@ -139,7 +140,8 @@ void judge_resolve(struct watch *watch, const struct task *task, const struct ca
 /* In use a moment ago: a process that was killed had no chance to end it. */
 #define KILLED_GRACE_US 1000000u
 
-static bool excused_by_kill(const struct watch *w, const struct candidate *c, const struct ending *e)
+static bool excused_by_kill(const struct watch *w, const struct candidate *c,
+                            const struct ending *e)
 {
     bool lingered = c->look.state == LASTACK_CLOSE_WAIT && c->look.ack_in_us >= KILLED_GRACE_US;
     return e->signal && !w->options->killed && !lingered;
@@ -148,7 +150,8 @@ static bool excused_by_kill(const struct watch *w, const struct candidate *c, co
 static void note_exit(struct connection *c, const struct candidate *candidate)
 {
     const struct holding *h = &candidate->holdings[0];
-    struct book_call call = {.kind = FACT_CALL_EXIT, .pid = h->pid, .fd = h->fd, .ns = check_now_ns()};
+    struct book_call call = {
+        .kind = FACT_CALL_EXIT, .pid = h->pid, .fd = h->fd, .ns = check_now_ns()};
     memcpy(call.program, h->program, sizeof call.program);
     book_call(c, &call);
 }
@@ -183,7 +186,8 @@ void judge_ended(struct watch *w, const struct candidate_list *list, const struc
 
 static int compare_leaks(const void *a, const void *b)
 {
-    const struct check_leak *x = *(struct check_leak *const *)a, *y = *(struct check_leak *const *)b;
+    const struct check_leak *x = *(struct check_leak *const *)a,
+                            *y = *(struct check_leak *const *)b;
     if (x->severity != y->severity)
         return (int)y->severity - (int)x->severity;
     if (x->cnt != y->cnt)
@@ -209,21 +213,25 @@ static void add_notes(struct check_report *report, const struct watch *w)
 {
     struct text *notes = &report->notes;
     if (report->killed_cnt)
-        text_printf(notes, "%llu connections were in use when their process was killed by a signal, and "
-                           "do not count; --killed counts them\n",
+        text_printf(notes,
+                    "%llu connections were in use when their process was killed by a signal, and "
+                    "do not count; --killed counts them\n",
                     (unsigned long long)report->killed_cnt);
     if (report->ignored_cnt)
-        text_printf(notes, "%llu connections were open when their process exited (open-at-exit), and are "
-                           "ignored as asked\n",
+        text_printf(notes,
+                    "%llu connections were open when their process exited (open-at-exit), and are "
+                    "ignored as asked\n",
                     (unsigned long long)report->ignored_cnt);
     if (w->unseen_cnt)
-        text_printf(notes, "%llu processes could not be looked at when they ended (killed at once, or "
-                           "run with rights that forbid it)%s\n",
+        text_printf(notes,
+                    "%llu processes could not be looked at when they ended (killed at once, or "
+                    "run with rights that forbid it)%s\n",
                     (unsigned long long)w->unseen_cnt,
                     report->blind ? ": connections of theirs are not judged" : "");
     if (w->traces)
-        text_add(notes, "a program called ptrace() itself (a debugger, strace, LeakSanitizer): that fails "
-                        "while lastack check watches it\n");
+        text_add(notes,
+                 "a program called ptrace() itself (a debugger, strace, LeakSanitizer): that fails "
+                 "while lastack check watches it\n");
     if (w->places.lost)
         text_add(notes, "there were too many places to remember: some source lines are missing\n");
     suppressions_add_unused(w->options->suppressions, notes);

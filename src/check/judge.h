@@ -59,7 +59,8 @@ void candidates_merge(struct candidate_list *list);
 /* Make the source lines of these candidates while a process of their images still lives. */
 void judge_resolve(struct watch *watch, const struct task *task, const struct candidate_list *list);
 /* The process is gone: which of them are leaks? */
-void judge_ended(struct watch *watch, const struct candidate_list *list, const struct ending *ending);
+void judge_ended(struct watch *watch, const struct candidate_list *list,
+                 const struct ending *ending);
 /* Order the report, and note what is to be noted. */
 void judge_finish(struct judge *judge, struct watch *watch);
 void judge_free(struct judge *judge);

@@ -46,8 +46,8 @@ void leak_place_resolve(struct watch *watch, struct place *place, const struct p
     const struct process *with = helper && helper->image == place->image ? helper : NULL;
     if (!with && there && there->image == place->image)
         with = there;
-    for (struct process *p = NULL; !with && place->image->member_cnt &&
-                                   (p = hash_next(&watch->tree.processes, p));)
+    for (struct process *p = NULL;
+         !with && place->image->member_cnt && (p = hash_next(&watch->tree.processes, p));)
         if (p->image == place->image)
             with = p;
     if (with)
@@ -123,8 +123,11 @@ static void put_calls(struct watch *w, struct facts_list *list, struct facts *f,
 {
     for (unsigned i = 0; i < c->call_cnt; i++) {
         const struct book_call *from = &c->calls[i];
-        struct fact_call call = {.kind = from->kind, .age_us = age_us(now, from->ns),
-                                 .pid = from->pid, .fd = from->fd, .left = f->references};
+        struct fact_call call = {.kind = from->kind,
+                                 .age_us = age_us(now, from->ns),
+                                 .pid = from->pid,
+                                 .fd = from->fd,
+                                 .left = f->references};
         memcpy(call.program, from->program, sizeof call.program);
         call.at = site_of(w, list, from->place);
         if (call.kind == FACT_CALL_SHUT_WR || call.kind == FACT_CALL_SHUT_RDWR) {
@@ -172,12 +175,14 @@ static void add_holding(struct text *out, const struct holding *h)
 }
 
 /* "process 4711 (server) exited with descriptor 7 open" */
-static void say_holding(struct text *out, const struct candidate *candidate, const struct ending *ending)
+static void say_holding(struct text *out, const struct candidate *candidate,
+                        const struct ending *ending)
 {
     const struct holding *h = &candidate->holdings[0];
     add_holding(out, h);
     if (ending->alive)
-        text_printf(out, " still had descriptor %d open when the program and its grace were over", h->fd);
+        text_printf(out, " still had descriptor %d open when the program and its grace were over",
+                    h->fd);
     else if (ending->signal)
         text_printf(out, " was killed by signal %d (%s) with descriptor %d open", ending->signal,
                     strsignal(ending->signal), h->fd);
@@ -186,14 +191,17 @@ static void say_holding(struct text *out, const struct candidate *candidate, con
 }
 
 /* What the rule found, told of something that is over. False: the rule's own words will do. */
-static bool say_over(struct check_leak *leak, const struct candidate *candidate, const struct ending *ending)
+static bool say_over(struct check_leak *leak, const struct candidate *candidate,
+                     const struct ending *ending)
 {
     struct text *out = &leak->sentence;
     const struct facts *f = leak_facts(leak);
     say_holding(out, candidate, ending);
     if (leak->code == FINDING_END_SEEN || leak->code == FINDING_END_CONSUMED) {
-        text_add(out, "; the peer had ended the connection, everything was read up to that end, and nobody "
-                      "called close()");
+        text_add(
+            out,
+            "; the peer had ended the connection, everything was read up to that end, and nobody "
+            "called close()");
     } else if (leak->code == FINDING_UNREAD_END || leak->code == FINDING_UNREAD_DATA) {
         text_add(out, "; the peer had ended the connection ");
         words_duration(out, f->fin_in_us);
@@ -203,7 +211,9 @@ static bool say_over(struct check_leak *leak, const struct candidate *candidate,
     } else if (leak->code == FINDING_FIN_WAIT_HELD) {
         text_add(out, "; shutdown() had ended this side, and nobody called close()");
     } else if (leak->code == FINDING_DUP_HOLDS) {
-        text_add(out, ": the process had closed the connection under another number, and this one stayed");
+        text_add(
+            out,
+            ": the process had closed the connection under another number, and this one stayed");
     } else {
         text_clear(out);
         return false;
@@ -227,12 +237,15 @@ static void put_open_at_exit(struct check_leak *leak, const struct candidate *ca
         text_add(&leak->sentence, " no longer holds it; ");
         add_holding(&leak->sentence, &candidate->holdings[0]);
         text_printf(&leak->sentence, " kept descriptor %d across exec", candidate->holdings[0].fd);
-        text_add(&leak->remedy, "make it close-on-exec (SOCK_CLOEXEC in socket() and accept4()), so that "
-                                "programs that are started do not keep it\n");
+        text_add(&leak->remedy,
+                 "make it close-on-exec (SOCK_CLOEXEC in socket() and accept4()), so that "
+                 "programs that are started do not keep it\n");
     } else if (dup) {
         say_over(leak, candidate, ending);
-        text_printf(&leak->remedy, "close descriptor %d too: the process had more than one for this connection "
-                                   "(dup, dup2, fcntl)\n", candidate->holdings[0].fd);
+        text_printf(&leak->remedy,
+                    "close descriptor %d too: the process had more than one for this connection "
+                    "(dup, dup2, fcntl)\n",
+                    candidate->holdings[0].fd);
     } else {
         say_holding(&leak->sentence, candidate, ending);
         if (!ending->alive)
@@ -304,10 +317,12 @@ static void make_key(struct check_leak *leak)
     const struct fact_site *born = leak_born_at(leak);
     text_printf(&leak->key, "%s %d\n", leak->code, leak->alive);
     if (born)
-        text_printf(&leak->key, "%s\n%s\n%s\n%u\n", born->function, born->file, born->module, born->line);
+        text_printf(&leak->key, "%s\n%s\n%s\n%u\n", born->function, born->file, born->module,
+                    born->line);
     for (uint32_t i = 0; i < f->holder_cnt; i++)
         text_printf(&leak->key, "%s %d\n", f->holders[i].program, f->holders[i].origin);
-    text_printf(&leak->key, "%u", f->passive == FACT_NO ? f->tuple.remote_port : f->tuple.local_port);
+    text_printf(&leak->key, "%u",
+                f->passive == FACT_NO ? f->tuple.remote_port : f->tuple.local_port);
 }
 
 /* The group that `leak` belongs to: an older one, or itself. */
@@ -367,13 +382,15 @@ static bool is_mirror(const struct lastack_tuple *a, const struct lastack_tuple 
 static struct pair_node *find_other_end(const struct judge *judge, const struct lastack_tuple *t)
 {
     uint64_t hash = hash_pair(t);
-    for (struct pair_node *n = hash_find(&judge->pairs, hash); n; n = (struct pair_node *)n->node.next)
+    for (struct pair_node *n = hash_find(&judge->pairs, hash); n;
+         n = (struct pair_node *)n->node.next)
         if (n->node.key == hash && is_mirror(&n->tuple, t))
             return n;
     return NULL;
 }
 
-static void count(struct check_leak *group, const struct connection *c, const struct lastack_tuple *tuple)
+static void count(struct check_leak *group, const struct connection *c,
+                  const struct lastack_tuple *tuple)
 {
     group->cnt++;
     group->ended_cnt += c->ended;
@@ -383,8 +400,8 @@ static void count(struct check_leak *group, const struct connection *c, const st
         group->examples[group->example_cnt++] = *tuple;
 }
 
-static void remember(struct judge *judge, struct check_leak *group, const struct lastack_tuple *tuple,
-                     enum severity severity)
+static void remember(struct judge *judge, struct check_leak *group,
+                     const struct lastack_tuple *tuple, enum severity severity)
 {
     struct pair_node *n = malloc(sizeof *n);
     if (!n)
@@ -394,8 +411,10 @@ static void remember(struct judge *judge, struct check_leak *group, const struct
         free(n);
 }
 
-/* Both ends were left open: the one that was the worse is blamed, else the first. True: this one is. */
-static bool is_to_blame(struct judge *judge, const struct lastack_tuple *tuple, enum severity severity)
+/* Both ends were left open: the one that was the worse is blamed, else the first. True: this one
+ * is. */
+static bool is_to_blame(struct judge *judge, const struct lastack_tuple *tuple,
+                        enum severity severity)
 {
     struct pair_node *other = find_other_end(judge, tuple);
     if (!other || !other->group)
@@ -496,8 +515,10 @@ static void put_siblings(struct watch *w, struct check_leak *leak)
     struct facts *f = &leak->list.all[0];
     struct siblings all = {0};
     unsigned best = 0;
-    for (const struct image *image = leak->birth ? w->places.images : NULL; image; image = image->next)
-        for (const struct place *p = hash_next(&image->places, NULL); p; p = hash_next(&image->places, p))
+    for (const struct image *image = leak->birth ? w->places.images : NULL; image;
+         image = image->next)
+        for (const struct place *p = hash_next(&image->places, NULL); p;
+             p = hash_next(&image->places, p))
             if (p->born_cnt && place_equal(p, leak->birth))
                 add_siblings(&all, p);
     if (all.born_cnt < leak->cnt || all.ended_cnt < leak->ended_cnt || !leak->birth)
@@ -520,14 +541,18 @@ void leak_finish(struct watch *w, struct check_leak *leak)
     text_init(&remedy);
     if (closed) {
         text_add(&remedy, "others that were born there are closed at ");
-        check_add_site(&remedy, closed);
-        text_add(&remedy, ": find the path that goes past it (errors, timeouts, early returns)\n");
+        check_add_site_called(&remedy, closed);
+        text_add(&remedy,
+                 ": find the path that goes past that (errors, timeouts, early returns)\n");
     } else if (!leak->remedy.len) {
-        text_printf(&remedy, "close(%d) is missing where the conversation is over, on every path "
-                             "(errors, timeouts, early returns)\n",
+        text_printf(&remedy,
+                    "close(%d) is missing where the conversation is over, on every path "
+                    "(errors, timeouts, early returns)\n",
                     f->holder_cnt ? f->holders[0].fd : -1);
     }
-    text_add(&remedy, text_string(&leak->remedy));
+    /* What a rule says of missing closes in general is said better by then. */
+    if (!closed || strcmp(finding_class_of(leak->code), CLASS_DEAF) != 0)
+        text_add(&remedy, text_string(&leak->remedy));
     text_free(&leak->remedy);
     leak->remedy = remedy;
 }

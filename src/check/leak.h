@@ -8,9 +8,10 @@
 struct watch;
 struct place;
 
-void leak_tell(struct watch *watch, struct connection *connection, const struct candidate *candidate,
-               const struct ending *ending);
-/* Source lines of a place with the help of `helper`, if that shares its image, else of who was there. */
+void leak_tell(struct watch *watch, struct connection *connection,
+               const struct candidate *candidate, const struct ending *ending);
+/* Source lines of a place with the help of `helper`, if that shares its image, else of who was
+ * there. */
 void leak_place_resolve(struct watch *watch, struct place *place, const struct process *helper);
 /* At the end of the run: what became of its siblings, and so what to change. */
 void leak_finish(struct watch *watch, struct check_leak *leak);

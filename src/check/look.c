@@ -142,10 +142,10 @@ static void take_tuple(struct look *look, int fd)
 static enum lastack_state state_of(uint8_t kernel)
 {
     static const enum lastack_state states[] = {
-        [1] = LASTACK_ESTABLISHED, [2] = LASTACK_SYN_SENT,    [3] = LASTACK_SYN_RCVD,
-        [4] = LASTACK_FIN_WAIT_1,  [5] = LASTACK_FIN_WAIT_2,  [6] = LASTACK_TIME_WAIT,
-        [7] = LASTACK_CLOSED,      [8] = LASTACK_CLOSE_WAIT,  [9] = LASTACK_LAST_ACK,
-        [10] = LASTACK_LISTEN,     [11] = LASTACK_CLOSING,    [12] = LASTACK_SYN_RCVD,
+        [1] = LASTACK_ESTABLISHED, [2] = LASTACK_SYN_SENT,   [3] = LASTACK_SYN_RCVD,
+        [4] = LASTACK_FIN_WAIT_1,  [5] = LASTACK_FIN_WAIT_2, [6] = LASTACK_TIME_WAIT,
+        [7] = LASTACK_CLOSED,      [8] = LASTACK_CLOSE_WAIT, [9] = LASTACK_LAST_ACK,
+        [10] = LASTACK_LISTEN,     [11] = LASTACK_CLOSING,   [12] = LASTACK_SYN_RCVD,
     };
     return kernel && kernel < sizeof states / sizeof states[0] ? states[kernel] : LASTACK_CLOSED;
 }
@@ -168,19 +168,18 @@ static void take_info(struct look *look, int fd)
     if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &len) != 0)
         return;
     look->state = state_of(info.tcpi_state);
-    look->data_in_us = info.tcpi_bytes_received ? (uint64_t)info.tcpi_last_data_recv * MILLISECOND_US
-                                                : FACT_NEVER;
-    look->data_out_us = info.tcpi_bytes_sent ? (uint64_t)info.tcpi_last_data_sent * MILLISECOND_US
-                                             : FACT_NEVER;
+    look->data_in_us =
+        info.tcpi_bytes_received ? (uint64_t)info.tcpi_last_data_recv * MILLISECOND_US : FACT_NEVER;
+    look->data_out_us =
+        info.tcpi_bytes_sent ? (uint64_t)info.tcpi_last_data_sent * MILLISECOND_US : FACT_NEVER;
     look->ack_in_us = (uint64_t)info.tcpi_last_ack_recv * MILLISECOND_US;
     look->bytes_in = info.tcpi_bytes_received;
     look->bytes_out = info.tcpi_bytes_sent;
     look->retransmits = info.tcpi_retransmits;
     look->connecting = look->state == LASTACK_SYN_SENT || look->state == LASTACK_SYN_RCVD;
     /* The answer to a SYN acknowledges one byte; so a refused connect() stays without. */
-    look->met = look->state == LASTACK_CLOSED
-                    ? info.tcpi_bytes_acked || info.tcpi_bytes_received
-                    : !look->connecting && look->state != LASTACK_LISTEN;
+    look->met = look->state == LASTACK_CLOSED ? info.tcpi_bytes_acked || info.tcpi_bytes_received
+                                              : !look->connecting && look->state != LASTACK_LISTEN;
 }
 
 int look_at(struct looker *looker, int pidfd, int fd, struct look *look)

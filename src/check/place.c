@@ -12,9 +12,9 @@
 
 #include "doctor/text.h"
 
-#define COMPARED_LEN 4096u   /* of the stack, for being equal */
-#define SNAPSHOT_LEN 32768u  /* of the stack, for unwinding */
-#define PLACES_MAX   2048u   /* of one image */
+#define COMPARED_LEN 4096u  /* of the stack, for being equal */
+#define SNAPSHOT_LEN 32768u /* of the stack, for unwinding */
+#define PLACES_MAX   2048u  /* of one image */
 #define RANGES_MAX   4096u
 #define REG_SP       7
 #define REG_PC       16
@@ -98,7 +98,8 @@ static void ranges_read(struct image *image, uint32_t tid)
             continue;
         range.code = mode[2] == 'x';
         if (image->range_cnt == cap) {
-            struct text_range *ranges = realloc(image->ranges, (cap = cap * 2 + 32) * sizeof *ranges);
+            struct text_range *ranges =
+                realloc(image->ranges, (cap = cap * 2 + 32) * sizeof *ranges);
             if (!ranges)
                 break;
             image->ranges = ranges;
@@ -205,13 +206,13 @@ static struct place_snapshot *snapshot_take(const struct image *image, uint32_t 
     if (s->python_cnt)
         snapshot->python = calloc(s->python_cnt, sizeof *snapshot->python);
     for (unsigned i = 0; snapshot->python && i < s->python_cnt; i++)
-        snapshot->python_cnt +=
-            python_name(&image->python, tid, &s->python[i], &snapshot->python[snapshot->python_cnt]);
+        snapshot->python_cnt += python_name(&image->python, tid, &s->python[i],
+                                            &snapshot->python[snapshot->python_cnt]);
     return snapshot;
 }
 
-static struct place *place_new(struct places *places, struct image *image, uint64_t key, uint32_t pid,
-                               uint32_t tid, const struct standing *s)
+static struct place *place_new(struct places *places, struct image *image, uint64_t key,
+                               uint32_t pid, uint32_t tid, const struct standing *s)
 {
     struct place *place = image->places.cnt < PLACES_MAX ? calloc(1, sizeof *place) : NULL;
     if (place) {
@@ -302,9 +303,10 @@ void place_resolve(struct places *places, struct place *place, uint32_t pid)
         return;
     if (!places->lines)
         places->lines = lines_open();
-    struct lines_snapshot snapshot = {
-        .pid = pid, .known = 0x1ffff, .stack = place->snapshot->stack,
-        .stack_len = place->snapshot->stack_len};
+    struct lines_snapshot snapshot = {.pid = pid,
+                                      .known = 0x1ffff,
+                                      .stack = place->snapshot->stack,
+                                      .stack_len = place->snapshot->stack_len};
     memcpy(snapshot.reg, place->snapshot->reg, sizeof snapshot.reg);
     unsigned cnt = places->lines ? lines_unwind(places->lines, &snapshot, frames) : 0;
     if (cnt)

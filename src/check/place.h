@@ -57,14 +57,14 @@ struct image {
 
 /* An image without members, a child of `parent` (or NULL). NULL: out of memory. */
 struct image *image_new(struct image *parent);
-/* A process joins, or leaves by exit or exec; the last one takes the image along, unless children need
- * it, or places of it are known elsewhere (they stay until the end). */
+/* A process joins, or leaves by exit or exec; the last one takes the image along, unless children
+ * need it, or places of it are known elsewhere (they stay until the end). */
 void image_join(struct image *image);
 void image_leave(struct image *image);
 
 struct places {
-    struct lines *lines; /* NULL until the first is needed */
-    bool lost;           /* no memory for all, or too many */
+    struct lines *lines;  /* NULL until the first is needed */
+    bool lost;            /* no memory for all, or too many */
     struct image *images; /* that have places */
 };
 

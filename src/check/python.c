@@ -13,12 +13,12 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-#define THREADS_MAX    4096 /* on the way to ours */
-#define TABLE_MAX      65536
-#define CODE_UNIT      2
-#define OWNER_C_STACK  3  /* a frame that only marks where C called in */
-#define STATE_COMPACT  32 /* of a string: bits of its state word */
-#define STATE_ASCII    64
+#define THREADS_MAX   4096 /* on the way to ours */
+#define TABLE_MAX     65536
+#define CODE_UNIT     2
+#define OWNER_C_STACK 3  /* a frame that only marks where C called in */
+#define STATE_COMPACT 32 /* of a string: bits of its state word */
+#define STATE_ASCII   64
 
 /* Offsets of one minor version. */
 struct python_layout {
@@ -57,7 +57,8 @@ static uint64_t peek_word(uint32_t tid, uint64_t address)
 /* ---- where the interpreter is ---- */
 
 /* Number `i` of a table in the file; NULL: beyond its end. */
-static const void *in_file(const uint8_t *file, size_t len, uint64_t offset, uint64_t i, size_t size)
+static const void *in_file(const uint8_t *file, size_t len, uint64_t offset, uint64_t i,
+                           size_t size)
 {
     if (offset > len || i > (len - offset) / size || (i + 1) * size > len - offset)
         return NULL;
@@ -70,9 +71,9 @@ static bool symbol_in_table(const uint8_t *file, size_t len, const Elf64_Shdr *s
     static const char wanted[] = "_PyRuntime";
     for (uint64_t i = 0; i < symbols->sh_size / sizeof(Elf64_Sym); i++) {
         const Elf64_Sym *symbol = in_file(file, len, symbols->sh_offset, i, sizeof *symbol);
-        const char *name = symbol ? in_file(file, len, strings->sh_offset + symbol->st_name, 0,
-                                            sizeof wanted)
-                                  : NULL;
+        const char *name =
+            symbol ? in_file(file, len, strings->sh_offset + symbol->st_name, 0, sizeof wanted)
+                   : NULL;
         if (!symbol)
             return false;
         if (!name || memcmp(name, wanted, sizeof wanted) != 0 || !symbol->st_value)
@@ -88,7 +89,8 @@ static uint64_t symbol_find(const uint8_t *file, size_t len, uint64_t start)
 {
     const Elf64_Ehdr *head = in_file(file, len, 0, 0, sizeof *head);
     uint64_t value, bias = start;
-    if (!head || memcmp(head->e_ident, ELFMAG, SELFMAG) != 0 || head->e_ident[EI_CLASS] != ELFCLASS64)
+    if (!head || memcmp(head->e_ident, ELFMAG, SELFMAG) != 0 ||
+        head->e_ident[EI_CLASS] != ELFCLASS64)
         return 0;
     for (unsigned i = 0; i < head->e_phnum; i++) {
         const Elf64_Phdr *load = in_file(file, len, head->e_phoff, i, sizeof *load);
@@ -152,7 +154,8 @@ void python_find(struct python *python, uint32_t tid)
     python->looked = true;
     while (file && !python->runtime && fgets(line, sizeof line, file)) {
         uint64_t start, offset;
-        if (sscanf(line, "%" SCNx64 "-%*x %*s %" SCNx64 " %*s %*s %511s", &start, &offset, name) != 3 ||
+        if (sscanf(line, "%" SCNx64 "-%*x %*s %" SCNx64 " %*s %*s %511s", &start, &offset, name) !=
+                3 ||
             offset != 0 || !(python->layout = layout_of(name)))
             continue;
         python->runtime = symbol_of(tid, name, start);
@@ -181,7 +184,8 @@ static uint64_t find_thread(const struct python *p, uint32_t tid)
     return first && !peek_word(tid, first + l->thread_next) ? first : 0;
 }
 
-unsigned python_frames(const struct python *p, uint32_t tid, struct python_frame frames[PYTHON_FRAME_MAX])
+unsigned python_frames(const struct python *p, uint32_t tid,
+                       struct python_frame frames[PYTHON_FRAME_MAX])
 {
     const struct python_layout *l = p->layout;
     uint64_t thread = l ? find_thread(p, tid) : 0;
@@ -207,7 +211,8 @@ unsigned python_frames(const struct python *p, uint32_t tid, struct python_frame
 
 /* The end of a long string says more than its beginning. Strings of other kinds (not Latin, not
  * compact) are left out. */
-static void string_read(const struct python_layout *l, uint32_t tid, uint64_t string, char *to, size_t size)
+static void string_read(const struct python_layout *l, uint32_t tid, uint64_t string, char *to,
+                        size_t size)
 {
     uint64_t len = string ? peek_word(tid, string + STRING_LENGTH) : 0;
     uint32_t state = 0;
@@ -268,7 +273,8 @@ static uint32_t line_in_table(const uint8_t *table, size_t len, int64_t line, ui
     return 0;
 }
 
-static uint32_t line_read(const struct python_layout *l, uint32_t tid, const struct python_frame *frame)
+static uint32_t line_read(const struct python_layout *l, uint32_t tid,
+                          const struct python_frame *frame)
 {
     uint64_t table = peek_word(tid, frame->code + l->code_table);
     uint64_t len = table ? peek_word(tid, table + BYTES_LENGTH) : 0;
@@ -290,7 +296,8 @@ bool python_name(const struct python *p, uint32_t tid, const struct python_frame
 {
     const struct python_layout *l = p->layout;
     memset(name, 0, sizeof *name);
-    string_read(l, tid, peek_word(tid, frame->code + l->code_name), name->function, sizeof name->function);
+    string_read(l, tid, peek_word(tid, frame->code + l->code_name), name->function,
+                sizeof name->function);
     string_read(l, tid, peek_word(tid, frame->code + l->code_file), name->file, sizeof name->file);
     snprintf(name->module, sizeof name->module, "python%s", l->version);
     name->line = line_read(l, tid, frame);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Lines of Python: the frames of the interpreter (CPython 3.11 to 3.13), read out of a thread that is
- * stopped in a call. All of it is believed only as names to show. */
+/* Lines of Python: the frames of the interpreter (CPython 3.11 to 3.13), read out of a thread that
+ * is stopped in a call. All of it is believed only as names to show. */
 #ifndef LASTACK_CHECK_PYTHON_H
 #define LASTACK_CHECK_PYTHON_H
 
@@ -32,7 +32,8 @@ unsigned python_frames(const struct python *python, uint32_t tid,
 /* Function, file and line of a frame. */
 bool python_name(const struct python *python, uint32_t tid, const struct python_frame *frame,
                  struct lines_frame *name);
-/* The frame that a reader wants to see: the innermost outside of Python's own library and of packages. */
+/* The frame that a reader wants to see: the innermost outside of Python's own library and of
+ * packages. */
 unsigned python_pick(const struct lines_frame *frames, unsigned cnt);
 
 #endif

@@ -28,10 +28,36 @@ void check_add_site(struct text *out, const struct fact_site *site)
     }
 }
 
+/* The line of a stack behind the one of its place; NULL: none that has a name. */
+static const char *caller_of(const struct fact_site *site)
+{
+    const char *at = site->stack ? site->stack : "";
+    size_t len = strlen(site->function);
+    while (len && *at && (strncmp(at, site->function, len) != 0 || at[len] != ' '))
+        at += strcspn(at, "\n") + (at[strcspn(at, "\n")] == '\n');
+    at += strcspn(at, "\n");
+    return len && *at && at[1] && at[1] != '?' ? at + 1 : NULL;
+}
+
+void check_add_site_called(struct text *out, const struct fact_site *site)
+{
+    const char *caller = site ? caller_of(site) : NULL;
+    struct text raw;
+    check_add_site(out, site);
+    if (!caller || strcmp(site->function, "main") == 0)
+        return;
+    text_init(&raw);
+    text_add_len(&raw, caller, strcspn(caller, "\n"));
+    text_add(out, ", called by ");
+    text_add_shown(out, text_string(&raw));
+    text_free(&raw);
+}
+
 /* In single quotes where a shell would take it apart. */
 void check_add_command(struct text *out, char **program)
 {
-    static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_./:=@%+,-";
+    static const char plain[] =
+        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_./:=@%+,-";
     for (char **word = program; *word; word++) {
         text_add(out, word > program ? " " : "");
         if (**word && (*word)[strspn(*word, plain)] == 0) {
@@ -82,11 +108,13 @@ static void json_lines(struct text *out, const char *key, const char *lines)
 static void json_leak(struct text *out, const struct check_leak *leak)
 {
     struct text pair;
-    text_printf(out, "{\"code\":\"%s\",\"class\":\"%s\",\"severity\":\"%s\",\"certain\":%s,\"count\":%llu,"
-                     "\"alive\":%s,\"other_end_too\":%llu,\"sentence\":",
-                leak->code, finding_class_of(leak->code), severity_name(leak->severity),
-                leak->certain ? "true" : "false", (unsigned long long)leak->cnt,
-                leak->alive ? "true" : "false", (unsigned long long)leak->other_end_cnt);
+    text_printf(
+        out,
+        "{\"code\":\"%s\",\"class\":\"%s\",\"severity\":\"%s\",\"certain\":%s,\"count\":%llu,"
+        "\"alive\":%s,\"other_end_too\":%llu,\"sentence\":",
+        leak->code, finding_class_of(leak->code), severity_name(leak->severity),
+        leak->certain ? "true" : "false", (unsigned long long)leak->cnt,
+        leak->alive ? "true" : "false", (unsigned long long)leak->other_end_cnt);
     text_add_json(out, text_string(&leak->sentence));
     json_lines(out, "evidence", text_string(&leak->evidence));
     json_lines(out, "remedy", text_string(&leak->remedy));
@@ -111,13 +139,15 @@ void check_report_json(struct text *out, const struct check_report *report, char
         text_add(out, word > program ? "," : "");
         text_add_json(out, *word);
     }
-    text_printf(out, "],\"status\":%d,\"signal\":%d,\"processes\":%llu,\"connections\":%llu,\"leaked\":%llu,"
-                     "\"suppressed\":%llu,\"ignored\":%llu,\"killed\":%llu,\"complete\":%s,\"leaks\":[",
-                check_status(report->status), WIFSIGNALED(report->status) ? WTERMSIG(report->status) : 0,
-                (unsigned long long)report->process_cnt, (unsigned long long)report->connection_cnt,
-                (unsigned long long)report->leaked_cnt, (unsigned long long)report->suppressed_cnt,
-                (unsigned long long)report->ignored_cnt, (unsigned long long)report->killed_cnt,
-                report->blind || report->failed ? "false" : "true");
+    text_printf(
+        out,
+        "],\"status\":%d,\"signal\":%d,\"processes\":%llu,\"connections\":%llu,\"leaked\":%llu,"
+        "\"suppressed\":%llu,\"ignored\":%llu,\"killed\":%llu,\"complete\":%s,\"leaks\":[",
+        check_status(report->status), WIFSIGNALED(report->status) ? WTERMSIG(report->status) : 0,
+        (unsigned long long)report->process_cnt, (unsigned long long)report->connection_cnt,
+        (unsigned long long)report->leaked_cnt, (unsigned long long)report->suppressed_cnt,
+        (unsigned long long)report->ignored_cnt, (unsigned long long)report->killed_cnt,
+        report->blind || report->failed ? "false" : "true");
     for (uint32_t i = 0; i < report->leak_cnt; i++) {
         text_add(out, i ? "," : "");
         json_leak(out, report->leaks[i]);
@@ -207,9 +237,10 @@ void check_report_junit(struct text *out, const struct check_report *report, cha
     struct text command;
     text_init(&command);
     check_add_command(&command, program);
-    text_printf(out, "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n"
-                     "<testsuite name=\"lastack check\" tests=\"%u\" failures=\"%u\" errors=\"%d\">\n"
-                     "  <properties>\n    <property name=\"program\" value=\"",
+    text_printf(out,
+                "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n"
+                "<testsuite name=\"lastack check\" tests=\"%u\" failures=\"%u\" errors=\"%d\">\n"
+                "  <properties>\n    <property name=\"program\" value=\"",
                 report->leak_cnt ? report->leak_cnt : 1, report->leak_cnt,
                 !report->leak_cnt && (report->blind || report->failed));
     xml_add(out, text_string(&command));
@@ -219,9 +250,10 @@ void check_report_junit(struct text *out, const struct check_report *report, cha
         xml_leak(out, report->leaks[i]);
     if (!report->leak_cnt) {
         text_add(out, "  <testcase classname=\"lastack.check\" name=\"every connection is ended\"");
-        text_add(out, report->blind || report->failed
-                          ? "><error message=\"not all processes could be looked at\"/></testcase>\n"
-                          : "/>\n");
+        text_add(out,
+                 report->blind || report->failed
+                     ? "><error message=\"not all processes could be looked at\"/></testcase>\n"
+                     : "/>\n");
     }
     if (report->notes.len) {
         text_add(out, "  <system-out>\n");

@@ -67,7 +67,8 @@ static bool add(struct suppressions *all, const char *path, unsigned number, con
     return true;
 }
 
-static bool read_lines(struct suppressions *all, FILE *file, const char *path, char *why, size_t why_len)
+static bool read_lines(struct suppressions *all, FILE *file, const char *path, char *why,
+                       size_t why_len)
 {
     char *line = NULL, *text = NULL;
     size_t cap = 0;
@@ -201,7 +202,8 @@ void suppressions_add_unused(const struct suppressions *all, struct text *notes)
         text_add_shown(notes, s->text);
         text_add(notes, "\" (");
         text_add_shown(notes, s->path);
-        text_printf(notes, ":%u) matched nothing; take it out if that is so in every run\n", s->line_number);
+        text_printf(notes, ":%u) matched nothing; take it out if that is so in every run\n",
+                    s->line_number);
     }
 }
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The loop over stops of traced threads. Most stops are answered at once; what matters are the end
- * of accept() and connect() (births), the beginning of close() and shutdown(), exec, and the stop of
- * a process's last thread at its exit, when its descriptors can still be seen.
+ * of accept() and connect() (births), the beginning of close() and shutdown(), exec, and the stop
+ * of a process's last thread at its exit, when its descriptors can still be seen.
  */
 #include <elf.h>
 #include <errno.h>
@@ -24,8 +24,9 @@
 
 int watch_attach(uint32_t child)
 {
-    long options = PTRACE_O_TRACESECCOMP | PTRACE_O_TRACEFORK | PTRACE_O_TRACEVFORK | PTRACE_O_TRACECLONE |
-                   PTRACE_O_TRACEEXEC | PTRACE_O_TRACEEXIT | PTRACE_O_EXITKILL | PTRACE_O_TRACESYSGOOD;
+    long options = PTRACE_O_TRACESECCOMP | PTRACE_O_TRACEFORK | PTRACE_O_TRACEVFORK |
+                   PTRACE_O_TRACECLONE | PTRACE_O_TRACEEXEC | PTRACE_O_TRACEEXIT |
+                   PTRACE_O_EXITKILL | PTRACE_O_TRACESYSGOOD;
     return ptrace(PTRACE_SEIZE, (pid_t)child, NULL, options) == 0 ? 0 : -errno;
 }
 
@@ -53,7 +54,9 @@ static bool is_internet(const struct task *task, uint64_t address)
 
 static enum fact_call_kind shutdown_kind(uint64_t how)
 {
-    return how == SHUT_RD ? FACT_CALL_SHUT_RD : how == SHUT_WR ? FACT_CALL_SHUT_WR : FACT_CALL_SHUT_RDWR;
+    return how == SHUT_RD   ? FACT_CALL_SHUT_RD
+           : how == SHUT_WR ? FACT_CALL_SHUT_WR
+                            : FACT_CALL_SHUT_RDWR;
 }
 
 /* True if a connect() that was under way has come to nothing: no connection was ever there. */
@@ -79,7 +82,8 @@ static void note_call(struct watch *w, struct task *task, enum fact_call_kind ki
         book_strike(&w->book, c);
         return;
     }
-    struct book_call call = {.kind = kind, .pid = task->process->pid, .fd = fd, .ns = check_now_ns()};
+    struct book_call call = {
+        .kind = kind, .pid = task->process->pid, .fd = fd, .ns = check_now_ns()};
     memcpy(call.program, task->process->program, sizeof call.program);
     call.place = place_take(&w->places, task->process->image, task->process->pid, task->tid);
     book_call(c, &call);
@@ -92,7 +96,8 @@ static void before_image_goes(struct watch *w, const struct process *process)
     bool wanted = image->child_cnt > 0;
     if (image->member_cnt > 1)
         return;
-    for (struct place *p = hash_next(&image->places, NULL); p && !wanted; p = hash_next(&image->places, p))
+    for (struct place *p = hash_next(&image->places, NULL); p && !wanted;
+         p = hash_next(&image->places, p))
         wanted = p->leaked || p->born_cnt > p->ended_cnt;
     if (wanted)
         image_resolve(&w->places, image, process_voice(process));
@@ -111,7 +116,8 @@ static void at_call(struct watch *w, struct task *task, unsigned call)
         return;
     }
     int fd = (int)info.seccomp.args[0];
-    bool follow = call == CALL_ACCEPT || (call == CALL_CONNECT && is_internet(task, info.seccomp.args[1]));
+    bool follow =
+        call == CALL_ACCEPT || (call == CALL_CONNECT && is_internet(task, info.seccomp.args[1]));
     if (call == CALL_CLOSE)
         note_call(w, task, FACT_CALL_CLOSE, fd);
     else if (call == CALL_SHUTDOWN)
@@ -136,7 +142,8 @@ static void birth(struct watch *w, struct task *task, int fd, bool passive)
     /* Refused before connect() came back, for instance. */
     if (result < 0 || !look.tcp || !(look.met || look.connecting || passive))
         return;
-    struct place *place = place_take(&w->places, task->process->image, task->process->pid, task->tid);
+    struct place *place =
+        place_take(&w->places, task->process->image, task->process->pid, task->tid);
     struct connection *c = book_birth(&w->book, &w->tree, inode, task->process, &look, place);
     task->process->touched = true;
     if (c && passive)
@@ -257,7 +264,8 @@ static void at_event(struct watch *w, struct task *task, uint32_t pid, int event
         at_call(w, task, (unsigned)message_of(task));
         break;
     case PTRACE_EVENT_STOP: {
-        bool group = signal == SIGSTOP || signal == SIGTSTP || signal == SIGTTIN || signal == SIGTTOU;
+        bool group =
+            signal == SIGSTOP || signal == SIGTSTP || signal == SIGTTIN || signal == SIGTTOU;
         go_on(task, group ? PTRACE_LISTEN : PTRACE_CONT, 0);
         break;
     }
@@ -349,8 +357,8 @@ static void add_living_note(struct watch *w)
     unsigned shown = 0;
     if (!w->tree.processes.cnt)
         return;
-    text_printf(notes, "%u %s still ran when the program and its grace were over (", w->tree.processes.cnt,
-                w->tree.processes.cnt == 1 ? "process" : "processes");
+    text_printf(notes, "%u %s still ran when the program and its grace were over (",
+                w->tree.processes.cnt, w->tree.processes.cnt == 1 ? "process" : "processes");
     for (struct process *p = hash_next(&w->tree.processes, NULL); p && shown < 5;
          p = hash_next(&w->tree.processes, p)) {
         text_printf(notes, "%s%u ", shown++ ? ", " : "", p->pid);

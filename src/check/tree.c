@@ -65,8 +65,8 @@ static struct process *process_new(struct tree *tree, uint32_t pid, uint32_t par
     struct process *process = calloc(1, sizeof *process), *parent = tree_process(tree, parent_pid);
     if (!process)
         return NULL;
-    *process = (struct process){.node.key = pid, .pid = pid, .parent = parent_pid,
-                                .birth_ns = check_now_ns()};
+    *process = (struct process){
+        .node.key = pid, .pid = pid, .parent = parent_pid, .birth_ns = check_now_ns()};
     process->image = parent ? parent->image : image_new(NULL);
     process->touched = parent && parent->touched;
     process->exec_ns = parent ? parent->exec_ns : 0;

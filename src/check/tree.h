@@ -21,8 +21,8 @@ struct process {
     struct image *image;
     char program[FACT_PROGRAM_LEN];
     uint32_t last_tid; /* its last thread, at its exit: the first may be gone; 0: still alive */
-    bool execed;      /* since it was forked */
-    bool touched;     /* it has, or could have inherited, a connection */
+    bool execed;       /* since it was forked */
+    bool touched;      /* it has, or could have inherited, a connection */
     uint64_t birth_ns;
     uint64_t exec_ns; /* the newest exec, of it or those it was forked from; 0: none */
 };
@@ -31,13 +31,13 @@ struct task {
     struct table_node node; /* in tree->tasks, by tid */
     struct process *process;
     uint32_t tid;
-    bool leaving;          /* past the stop at its exit */
-    enum check_call call;  /* it is inside; its end is awaited */
-    int fd;                /* of that call */
-    uint64_t address;      /* of that call: connect's destination */
+    bool leaving;         /* past the stop at its exit */
+    enum check_call call; /* it is inside; its end is awaited */
+    int fd;               /* of that call */
+    uint64_t address;     /* of that call: connect's destination */
     uint32_t address_len;
     struct candidate_list *candidates; /* what it had open at its exit; owned */
-    int exit_signal;               /* that kills it, as its exit says */
+    int exit_signal;                   /* that kills it, as its exit says */
 };
 
 struct tree {
@@ -46,8 +46,8 @@ struct tree {
     bool failed;          /* out of memory */
 };
 
-/* The task `tid`, made if it is new: `maker` is who made it, NULL if that is not known. NULL: no memory,
- * or its maker tells of it when it is gone already. */
+/* The task `tid`, made if it is new: `maker` is who made it, NULL if that is not known. NULL: no
+ * memory, or its maker tells of it when it is gone already. */
 struct task *tree_task(struct tree *tree, uint32_t tid, const struct task *maker);
 struct process *tree_process(const struct tree *tree, uint32_t pid);
 /* It was reaped. */

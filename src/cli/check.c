@@ -20,7 +20,14 @@
 #define EXIT_CODE_LEAK 1
 
 enum {
-    KEY_EXIT_CODE = 256, KEY_JSON, KEY_JUNIT, KEY_SUPPRESS, KEY_GRACE, KEY_IGNORE_OPEN, KEY_KILLED, KEY_KILL,
+    KEY_EXIT_CODE = 256,
+    KEY_JSON,
+    KEY_JUNIT,
+    KEY_SUPPRESS,
+    KEY_GRACE,
+    KEY_IGNORE_OPEN,
+    KEY_KILLED,
+    KEY_KILL,
     KEY_FAST,
 };
 
@@ -34,8 +41,8 @@ struct check_command {
 
 /* ---- options ---- */
 
-static uint64_t parse_number(struct argp_state *state, const char *option, const char *arg, double max,
-                             double unit)
+static uint64_t parse_number(struct argp_state *state, const char *option, const char *arg,
+                             double max, double unit)
 {
     char *end;
     double number = strtod(arg, &end);
@@ -105,18 +112,23 @@ static error_t take_option(int key, char *arg, struct argp_state *state)
 }
 
 static const struct argp_option options[] = {
-    {"output", 'o', "FILE", 0, "Write the report there (- is standard output); without it: standard error", 0},
+    {"output", 'o', "FILE", 0,
+     "Write the report there (- is standard output); without it: standard error", 0},
     {"json", KEY_JSON, NULL, 0, "The report as JSON", 0},
-    {"junit", KEY_JUNIT, "FILE", 0, "Also write a JUnit file: a failed test for every kind of leak", 0},
+    {"junit", KEY_JUNIT, "FILE", 0, "Also write a JUnit file: a failed test for every kind of leak",
+     0},
     {"quiet", 'q', NULL, 0, "Say nothing if nothing leaked", 0},
-    {"exit-code", KEY_EXIT_CODE, "N", 0, "Exit status if something leaked and the program succeeded (1)", 1},
+    {"exit-code", KEY_EXIT_CODE, "N", 0,
+     "Exit status if something leaked and the program succeeded (1)", 1},
     {"suppress", KEY_SUPPRESS, "FILE", 0,
-     "Known leaks that do not count: lines of function:PATTERN, file:PATTERN, program:PATTERN, port:NUMBER, "
+     "Known leaks that do not count: lines of function:PATTERN, file:PATTERN, program:PATTERN, "
+     "port:NUMBER, "
      "code:CODE; all words of a line must match",
      2},
     {"ignore-open-at-exit", KEY_IGNORE_OPEN, NULL, 0,
      "What was in use until its process exited does not count (code open-at-exit)", 2},
-    {"killed", KEY_KILLED, NULL, 0, "What was in use when its process was killed by a signal counts, too", 2},
+    {"killed", KEY_KILLED, NULL, 0,
+     "What was in use when its process was killed by a signal counts, too", 2},
     {"grace", KEY_GRACE, "SECONDS", 0, "How long the children may outlive the program (2)", 3},
     {"kill", KEY_KILL, NULL, 0, "Kill those that outlive it by more; without it they go on", 3},
     {"fast", KEY_FAST, NULL, 0, "Do not stop at close(): no lines where connections are closed", 3},
@@ -124,20 +136,26 @@ static const struct argp_option options[] = {
 };
 
 static const char doc[] =
-    "Run PROGRAM with all its children on the kernel's TCP, and report every connection that they failed to "
-    "end: where it was born (accept, connect), who held it last, and where others that were born there are "
+    "Run PROGRAM with all its children on the kernel's TCP, and report every connection that they "
+    "failed to "
+    "end: where it was born (accept, connect), who held it last, and where others that were born "
+    "there are "
     "closed. No privilege is needed.\n"
     "\v"
-    "A connection counts as ended once its last descriptor was closed by a call; if only the exit of a "
-    "process closed it, it leaked. Listeners, UDP and what was there before the program are not looked at.\n"
+    "A connection counts as ended once its last descriptor was closed by a call; if only the exit "
+    "of a "
+    "process closed it, it leaked. Listeners, UDP and what was there before the program are not "
+    "looked at.\n"
     "\n"
     "Examples:\n"
     "  lastack check -- ./server --self-test\n"
     "  lastack check --junit leaks.xml -- pytest tests/\n"
     "  lastack check --ignore-open-at-exit --suppress known.txt -- make check\n"
     "\n"
-    "Exit status: that of the program if it is not 0 (128 + N if signal N killed it); else 0 if nothing "
-    "leaked, 1 (--exit-code) if something did; 2 wrong usage or it could not be checked; 126, 127 the program "
+    "Exit status: that of the program if it is not 0 (128 + N if signal N killed it); else 0 if "
+    "nothing "
+    "leaked, 1 (--exit-code) if something did; 2 wrong usage or it could not be checked; 126, 127 "
+    "the program "
     "could not be run, was not found.";
 
 /* ---- the report for people ---- */
@@ -159,8 +177,8 @@ static void put_callers(const struct screen *screen, const struct fact_site *bor
 {
     const char *at = born->stack ? born->stack : "";
     size_t name_len = strlen(born->function);
-    bool begun = false, last = strcmp(born->function, "main") == 0 ||
-                               strcmp(born->function, "<module>") == 0;
+    bool begun = false,
+         last = strcmp(born->function, "main") == 0 || strcmp(born->function, "<module>") == 0;
     struct text frame, line;
     text_init(&frame);
     text_init(&line);
@@ -208,7 +226,7 @@ static void put_siblings(const struct screen *screen, const struct check_leak *l
                 (unsigned long long)f->sibling_closed_cnt, (unsigned long long)f->sibling_cnt);
     if (leak_closed_at(leak)) {
         text_add(&line, ", at ");
-        check_add_site(&line, leak_closed_at(leak));
+        check_add_site_called(&line, leak_closed_at(leak));
     }
     screen_paragraph(screen, "   others  ", text_string(&line));
     text_free(&line);
@@ -261,16 +279,17 @@ static void put_leak(const struct screen *screen, const struct check_leak *leak,
     snprintf(head, sizeof head, "%2u ", number);
     fputs(head, screen->file);
     screen_put(screen, severity_style(leak->severity), leak->code);
-    fprintf(screen->file, "%s: %llu %s\n", leak->certain ? "" : " (inferred)", (unsigned long long)leak->cnt,
-            leak->cnt == 1 ? "connection" : "connections");
+    fprintf(screen->file, "%s: %llu %s\n", leak->certain ? "" : " (inferred)",
+            (unsigned long long)leak->cnt, leak->cnt == 1 ? "connection" : "connections");
     put_paragraph(screen, "   ", text_string(&leak->sentence));
     put_born(screen, leak_born_at(leak));
     put_siblings(screen, leak);
     put_example(screen, leak);
     put_calls(screen, leak);
     if (leak->other_end_cnt)
-        fprintf(screen->file, leak->cnt > 1 ? "   and     the other end of %llu of them was left open, too\n"
-                                            : "   and     its other end was left open, too\n",
+        fprintf(screen->file,
+                leak->cnt > 1 ? "   and     the other end of %llu of them was left open, too\n"
+                              : "   and     its other end was left open, too\n",
                 (unsigned long long)leak->other_end_cnt);
     screen_lines(screen, "   change  ", text_string(&leak->remedy));
     fprintf(screen->file, "   more    lastack explain %s\n\n", leak->code);
@@ -284,10 +303,13 @@ static void put_summary(const struct screen *screen, const struct check_report *
         text_printf(&line, "%llu %s not ended", (unsigned long long)report->leaked_cnt,
                     report->leaked_cnt == 1 ? "connection was" : "connections were");
         text_printf(&line, " (of %llu in %llu %s)", (unsigned long long)report->connection_cnt,
-                    (unsigned long long)report->process_cnt, report->process_cnt == 1 ? "process" : "processes");
+                    (unsigned long long)report->process_cnt,
+                    report->process_cnt == 1 ? "process" : "processes");
     } else {
-        text_printf(&line, "no connection leaked (%llu in %llu %s)", (unsigned long long)report->connection_cnt,
-                    (unsigned long long)report->process_cnt, report->process_cnt == 1 ? "process" : "processes");
+        text_printf(&line, "no connection leaked (%llu in %llu %s)",
+                    (unsigned long long)report->connection_cnt,
+                    (unsigned long long)report->process_cnt,
+                    report->process_cnt == 1 ? "process" : "processes");
     }
     if (report->suppressed_cnt)
         text_printf(&line, "; %llu suppressed", (unsigned long long)report->suppressed_cnt);
@@ -363,7 +385,8 @@ static FILE *open_for(const char *path, FILE *otherwise)
 
 int check_main(int argc, char **argv)
 {
-    static const struct argp argp = {options, take_option, "-- PROGRAM [ARGUMENT...]", doc, NULL, NULL, NULL};
+    static const struct argp argp = {options, take_option, "-- PROGRAM [ARGUMENT...]", doc, NULL,
+                                     NULL,    NULL};
     struct check_command c = {.check.grace_ns = GRACE_NS, .exit_code = EXIT_CODE_LEAK};
     argp_err_exit_status = EXIT_USAGE;
     argp_program_version = cli_version;
