@@ -21,6 +21,7 @@ enum {
 int ss_main(int argc, char **argv);
 int why_main(int argc, char **argv);
 int end_main(int argc, char **argv);
+int export_main(int argc, char **argv);
 int watch_main(int argc, char **argv);
 int check_main(int argc, char **argv);
 

@@ -18,6 +18,7 @@ static const struct command {
     {"end", end_main, "end a connection now, in the politest way that ends it"},
     {"check", check_main, "run a program, report the connections that it failed to end"},
     {"watch", watch_main, "record what no later look can see: births, ends read, closes"},
+    {"export", export_main, "connections and findings as metrics, for Prometheus"},
     {"explain", explain_main, "explain a code of a finding: cause, example, repair"},
 };
 
