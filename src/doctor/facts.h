@@ -123,12 +123,12 @@ enum fact_watch_kind {
 struct fact_watch {
     enum fact_watch_kind kind;
     uint32_t pid, tid;
-    int32_t fd;        /* EPOLL: the descriptor of the epoll */
-    int32_t target_fd; /* EPOLL: the number under which the socket was added */
-    uint32_t events;   /* EPOLL*, POLL* bits asked for */
-    fact_bool edge;    /* EPOLLET */
-    fact_bool spent;   /* one-shot that fired and was not armed again */
-    fact_bool waited;  /* EPOLL: a thread sits in epoll_wait on it now */
+    int32_t fd;            /* EPOLL: the descriptor of the epoll */
+    int32_t target_fd;     /* EPOLL: the number under which the socket was added */
+    uint32_t events;       /* EPOLL*, POLL* bits asked for */
+    fact_bool edge;        /* EPOLLET */
+    fact_bool spent;       /* one-shot that fired and was not armed again */
+    fact_bool waited;      /* EPOLL: a thread sits in epoll_wait on it now */
     enum fact_doing doing; /* of the thread that should come back to it, if it is not there */
     char doing_text[24];
     uint64_t data;         /* EPOLL: the word that the program gave; FACT_UNKNOWN */
@@ -192,8 +192,8 @@ struct facts {
     uint64_t references;
     struct fact_holder *holders; /* owned by the list; holder_cnt of them */
     uint32_t holder_cnt;
-    fact_bool holders_known;     /* every holder that there is could be looked for */
-    struct fact_watch *watches;  /* owned by the list */
+    fact_bool holders_known;    /* every holder that there is could be looked for */
+    struct fact_watch *watches; /* owned by the list */
     uint32_t watch_cnt;
     fact_bool watchers_known;
     /* Who made the socket; pid FACT_NO_PID: unknown, and the rest with it. */
@@ -236,12 +236,12 @@ struct facts {
 
     /* what ends it */
     enum lastack_timer timer;
-    uint64_t timer_us;    /* until it is due, from now */
-    uint64_t retransmits; /* of the segment in hand */
-    uint64_t probes;      /* zero-window probes without an opening */
-    int error;            /* pending SO_ERROR, positive; -1: unknown */
-    int last_error;       /* what ended it; -1: unknown */
-    fact_bool keepalive;  /* SO_KEEPALIVE */
+    uint64_t timer_us;        /* until it is due, from now */
+    uint64_t retransmits;     /* of the segment in hand */
+    uint64_t probes;          /* zero-window probes without an opening */
+    int error;                /* pending SO_ERROR, positive; -1: unknown */
+    int last_error;           /* what ended it; -1: unknown */
+    fact_bool keepalive;      /* SO_KEEPALIVE */
     uint64_t user_timeout_us; /* TCP_USER_TIMEOUT; NEVER: not set */
 };
 
@@ -254,8 +254,8 @@ struct facts_list {
     uint32_t cnt, cap;
     struct fact_site *sites;
     uint32_t site_cnt, site_cap;
-    bool failed;                /* out of memory: the list is not complete */
-    uint64_t taken_ns;          /* CLOCK_MONOTONIC when the kernel's facts were taken; 0: they were not */
+    bool failed;       /* out of memory: the list is not complete */
+    uint64_t taken_ns; /* CLOCK_MONOTONIC when the kernel's facts were taken; 0: they were not */
     /* Hash of ids (place + 1; 0: free), made by facts_list_relate; used while complete. */
     uint32_t *by_id, by_id_mask, by_id_cnt;
 };
@@ -309,8 +309,8 @@ const char *fact_timer_name(enum lastack_timer timer);
 /*
  * JSON: an array of objects whose keys are the fields above. The string "unknown" stands for an
  * unknown value, null for "never"; a missing key is unknown. Ids are numbers, addresses strings; a
- * place stands as an object where its id stands. Keys with more than one line to a record: "closes",
- * "holders", "watches".
+ * place stands as an object where its id stands. Keys with more than one line to a record:
+ * "closes", "holders", "watches".
  */
 struct text; /* text.h */
 void facts_encode(struct text *out, const struct facts_list *list);

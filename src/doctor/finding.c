@@ -4,7 +4,7 @@
 
 #include "doctor/rules.h"
 
-#define FINDING_CLASS(name, code, line) const char CLASS_##name[] = code;
+#define FINDING_CLASS(name, code, line)  const char CLASS_##name[] = code;
 #define FINDING(name, code, class, line) const char FINDING_##name[] = code;
 #include "doctor/finding.def"
 

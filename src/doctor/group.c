@@ -269,8 +269,9 @@ static void make_flood(struct finding_group *g, uint32_t before, uint64_t apart_
     text_printf(&flood->sentence, " before it were %u: %lld more each minute", before,
                 (long long)g->per_minute);
     say_room(&flood->evidence, g);
-    text_add(&flood->remedy, harmless ? "look at who opens and closes them at such a rate\n"
-                                      : "the cause is that of the finding above; repair it first\n");
+    text_add(&flood->remedy, harmless
+                                 ? "look at who opens and closes them at such a rate\n"
+                                 : "the cause is that of the finding above; repair it first\n");
 }
 
 /* A pool that grows is a leak; orphans come and go with the load, until they are very many. */

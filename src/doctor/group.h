@@ -17,7 +17,7 @@ struct finding_group {
     uint32_t finding_cnt;
     uint32_t record_cnt;
     const struct facts *members[GROUP_ID_MAX]; /* the first of its records */
-    uint64_t key;                    /* the same at another moment and in another run */
+    uint64_t key;                              /* the same at another moment and in another run */
     uint64_t oldest_us, youngest_us; /* how long its records are in their states; FACT_UNKNOWN */
     uint32_t minute_cnt;             /* entered their state within the last minute */
     bool minute_known;               /* every age is known well enough for minute_cnt */

@@ -157,8 +157,9 @@ static bool take_peer(void *context, struct facts *f)
     return true;
 }
 
-/* Stacks are worlds of their own: 127.0.0.1 is somebody else in each. Namespaces of the kernel talk to
- * each other; a pair of addresses that is found there just once at either end is one connection. */
+/* Stacks are worlds of their own: 127.0.0.1 is somebody else in each. Namespaces of the kernel talk
+ * to each other; a pair of addresses that is found there just once at either end is one connection.
+ */
 static void relate_peer(const struct table *table, struct facts *f)
 {
     struct lastack_tuple mirror = {f->tuple.remote, f->tuple.local, f->tuple.remote_port,
@@ -195,9 +196,8 @@ static uint64_t listener_of(const struct table *table, const struct facts *f)
     const struct lastack_address *const remotes[] = {&any4, &any6};
     struct search search = {.of = f};
     for (int i = 0; i < 6 && !search.here; i++) {
-        struct lastack_tuple tuple = {.local = *locals[i / 2],
-                                      .remote = *remotes[i % 2],
-                                      .local_port = f->tuple.local_port};
+        struct lastack_tuple tuple = {
+            .local = *locals[i / 2], .remote = *remotes[i % 2], .local_port = f->tuple.local_port};
         table_each(table, &tuple, take_listener, &search);
     }
     return search.here ? search.here->id : 0;
@@ -267,8 +267,8 @@ static bool are_two_legs(const struct facts *a, const struct facts *b)
     if (!opposite || a->state == b->state || a->peer_id == b->id || strcmp(a->stack, b->stack) != 0)
         return false;
     const struct facts *in = a->state == LASTACK_CLOSE_WAIT ? a : b, *out = in == a ? b : a;
-    return waits_on(in, out) || (same_bytes(a->bytes_in, b->bytes_out) &&
-                                 same_bytes(a->bytes_out, b->bytes_in));
+    return waits_on(in, out) ||
+           (same_bytes(a->bytes_in, b->bytes_out) && same_bytes(a->bytes_out, b->bytes_in));
 }
 
 /* Of one process: a connection whose end came in, and one whose end went out within a second; the
@@ -298,7 +298,8 @@ static bool is_leg(const struct facts *f)
 static void count_alike(struct leg *legs, size_t cnt)
 {
     for (size_t i = 0, n; i < cnt; i += n) {
-        for (n = 1; i + n < cnt && legs[i + n].pid == legs[i].pid && legs[i + n].key == legs[i].key;)
+        for (n = 1;
+             i + n < cnt && legs[i + n].pid == legs[i].pid && legs[i + n].key == legs[i].key;)
             n++;
         for (size_t j = 0; j < n; j++)
             legs[i + j].facts->alike_cnt = n;

@@ -25,7 +25,7 @@ enum severity {
 const char *severity_name(enum severity severity); /* "healthy", "note", "attention", "problem" */
 
 /* FINDING_HEIR_HOLDS is "heir-holds", CLASS_SHARED is "shared": every line of finding.def. */
-#define FINDING_CLASS(name, code, line) extern const char CLASS_##name[];
+#define FINDING_CLASS(name, code, line)  extern const char CLASS_##name[];
 #define FINDING(name, code, class, line) extern const char FINDING_##name[];
 #include "doctor/finding.def"
 
@@ -56,7 +56,7 @@ struct finding {
 struct findings {
     struct finding *all;
     uint32_t cnt, cap;
-    bool failed; /* out of memory: not complete */
+    bool failed;                   /* out of memory: not complete */
     const struct facts_list *list; /* that was judged */
     uint64_t grace_us, moving_us;  /* with these options */
 };

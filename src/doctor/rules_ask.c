@@ -57,8 +57,8 @@ fact_bool holder_is_at_work(const struct facts *f, const struct fact_holder *h)
     for (uint32_t i = 0; i < f->watch_cnt; i++)
         if (f->watches[i].pid == h->pid && h->pid != FACT_NO_PID)
             return FACT_YES;
-    if (h->doing == FACT_DOING_STOPPED || h->doing == FACT_DOING_ZOMBIE ||
-        h->watching == FACT_NO || f->watchers_known == FACT_YES)
+    if (h->doing == FACT_DOING_STOPPED || h->doing == FACT_DOING_ZOMBIE || h->watching == FACT_NO ||
+        f->watchers_known == FACT_YES)
         return FACT_NO;
     if (h->doing == FACT_DOING_RECV || h->doing == FACT_DOING_SEND)
         return !fact_known(h->doing_id) ? FACT_MAYBE : h->doing_id == f->id ? FACT_YES : FACT_NO;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What the files of rules share: the case in hand, questions to its facts, and lines of evidence. */
+/* What the files of rules share: the case in hand, questions to its facts, and lines of evidence.
+ */
 #ifndef LASTACK_DOCTOR_RULES_CASE_H
 #define LASTACK_DOCTOR_RULES_CASE_H
 
@@ -101,10 +102,10 @@ bool facts_are_blocked(const struct facts *f);
 
 /* ---- the rules, in the order in which they are asked; true: the cause is found ---- */
 
-bool rule_open_at_exit(struct rules_case *c);   /* rules_end.c */
-bool rule_listener(struct rules_case *c);       /* rules_queue.c */
+bool rule_open_at_exit(struct rules_case *c); /* rules_end.c */
+bool rule_listener(struct rules_case *c);     /* rules_queue.c */
 bool rule_unaccepted(struct rules_case *c);
-bool rule_blocked(struct rules_case *c);        /* rules_wire.c */
+bool rule_blocked(struct rules_case *c); /* rules_wire.c */
 bool rule_orphan(struct rules_case *c);
 bool rule_waiting_peer(struct rules_case *c);
 bool rule_closed_and_held(struct rules_case *c); /* rules_hold.c: a close is known */

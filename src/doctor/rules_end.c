@@ -87,8 +87,8 @@ static const struct fact_call *call_of_exit(const struct facts *f)
                : NULL;
 }
 
-/* Only when the programs are over (`grace_us` is 0): a client that leaves without close() is no news
- * while others live. */
+/* Only when the programs are over (`grace_us` is 0): a client that leaves without close() is no
+ * news while others live. */
 bool rule_open_at_exit(struct rules_case *c)
 {
     const struct facts *f = c->f;
@@ -164,10 +164,10 @@ bool rule_relay(struct rules_case *c)
         rules_half_close_works(f, c->options) || rules_half_close_works(other, c->options) ||
         !age_over(facts_age(f), c->options->grace_us))
         return false;
-    bool long_ago = age_over(facts_age(f), RELAY_PATIENCE_US) &&
-                    age_over(facts_age(other), RELAY_PATIENCE_US);
-    struct finding *finding = finding_add(
-        c, FINDING_RELAY_PAIR, long_ago ? SEVERITY_ATTENTION : SEVERITY_NOTE, false);
+    bool long_ago =
+        age_over(facts_age(f), RELAY_PATIENCE_US) && age_over(facts_age(other), RELAY_PATIENCE_US);
+    struct finding *finding =
+        finding_add(c, FINDING_RELAY_PAIR, long_ago ? SEVERITY_ATTENTION : SEVERITY_NOTE, false);
     struct text *out = &finding->sentence;
     say_fin(out, f);
     text_printf(out, "; its proxy passed it on over connection %llu to ",
@@ -183,8 +183,8 @@ bool rule_relay(struct rules_case *c)
 
 /* ---- end read ---- */
 
-/* The poller asks for nothing, and its loop waits: what a runtime leaves that has taken the close and
- * carries it out in its next round (Java NIO: the key is cancelled, the selector sleeps). */
+/* The poller asks for nothing, and its loop waits: what a runtime leaves that has taken the close
+ * and carries it out in its next round (Java NIO: the key is cancelled, the selector sleeps). */
 static const struct fact_watch *find_cancelled(const struct facts *f)
 {
     const uint32_t nothing =
@@ -210,8 +210,7 @@ static bool say_deferred(struct rules_case *c)
     const struct fact_watch *w = f->watch_cnt == 1 ? find_cancelled(f) : NULL;
     if (!w || !is_java(f))
         return false;
-    struct finding *finding =
-        finding_add(c, FINDING_CLOSE_DEFERRED, SEVERITY_ATTENTION, false);
+    struct finding *finding = finding_add(c, FINDING_CLOSE_DEFERRED, SEVERITY_ATTENTION, false);
     struct text *out = &finding->sentence;
     say_fin(out, f);
     text_add(out, " and is read; ");
@@ -230,9 +229,8 @@ static void say_end_read(struct rules_case *c, bool known)
     const struct facts *f = c->f;
     bool sure = known && !has_answered(f);
     bool problem = (sure && !any_holder_runs(f)) || holders_all_forgotten(f);
-    struct finding *finding =
-        finding_add(c, known ? FINDING_END_SEEN : FINDING_END_CONSUMED,
-                    problem ? SEVERITY_PROBLEM : SEVERITY_ATTENTION, sure);
+    struct finding *finding = finding_add(c, known ? FINDING_END_SEEN : FINDING_END_CONSUMED,
+                                          problem ? SEVERITY_PROBLEM : SEVERITY_ATTENTION, sure);
     struct text *out = &finding->sentence;
     say_fin(out, f);
     if (known) {

@@ -158,9 +158,9 @@ static bool has_request(const struct facts *f)
     return f->watch_cnt > 0;
 }
 
-/* A ring may own a socket for good (direct descriptors): only what it has to do with an end that the
- * peer has sent is news; with a request in flight it will be told. A request on a socket that is not
- * registered stands for a descriptor that was closed. */
+/* A ring may own a socket for good (direct descriptors): only what it has to do with an end that
+ * the peer has sent is news; with a request in flight it will be told. A request on a socket that
+ * is not registered stands for a descriptor that was closed. */
 static bool judge_hidden(const struct facts *f, struct hidden *hidden)
 {
     const struct fact_holder *h = hidden->by;
@@ -230,13 +230,13 @@ static void remedy_hidden(struct text *out, const struct fact_holder *h)
     }
 }
 
-/* Every reference has a name, and none is a descriptor. In ESTABLISHED a descriptor may change hands
- * while one looks: there it takes a second look, or a close that is known. */
+/* Every reference has a name, and none is a descriptor. In ESTABLISHED a descriptor may change
+ * hands while one looks: there it takes a second look, or a close that is known. */
 static bool has_hidden_only(const struct rules_case *c)
 {
     const struct facts *f = c->f;
-    bool closed = f->close_cnt &&
-                  age_over(f->closes[f->close_cnt - 1].age_us, c->options->grace_us);
+    bool closed =
+        f->close_cnt && age_over(f->closes[f->close_cnt - 1].age_us, c->options->grace_us);
     bool counted = fact_known(f->references) && f->references == f->holder_cnt;
     if (f->holder_cnt == 0 || descriptor_cnt(f) > 0)
         return false;
@@ -253,8 +253,8 @@ bool rule_hidden(struct rules_case *c)
     struct hidden hidden = {.by = choose_hidden(f)};
     if (!judge_hidden(f, &hidden))
         return false;
-    struct finding *finding = finding_add(c, hidden.code, hidden.severity,
-                                          hidden.by->kind != FACT_HOLDER_OTHER);
+    struct finding *finding =
+        finding_add(c, hidden.code, hidden.severity, hidden.by->kind != FACT_HOLDER_OTHER);
     struct text *out = &finding->sentence;
     text_add(out, "no process has a descriptor of it any more, and yet no FIN left: ");
     words_holder(out, f, hidden.by, true);
@@ -276,8 +276,7 @@ bool rule_hidden(struct rules_case *c)
 static bool came_by_exec(const struct facts *f, const struct fact_holder *h)
 {
     return h->origin == FACT_ORIGIN_EXEC ||
-           (f->creator_program[0] && h->program[0] &&
-            strcmp(f->creator_program, h->program) != 0);
+           (f->creator_program[0] && h->program[0] && strcmp(f->creator_program, h->program) != 0);
 }
 
 /* How sure it is that none of those who are left is there to serve it. A worker that was forked for
@@ -312,10 +311,13 @@ static void remedy_heir(struct text *out, const struct facts *f, const struct fa
         line_printf(out, "close descriptor %d in process %u, which received it in a message", h->fd,
                     h->pid);
     else
-        line_printf(out, "close descriptor %d in process %u if it has no use for it: right after "
-                         "fork() in the child", h->fd, h->pid);
-    line_printf(out, "or call shutdown(fd, SHUT_RDWR) before close(fd) in process %u: that "
-                     "sends the FIN whatever the count",
+        line_printf(out,
+                    "close descriptor %d in process %u if it has no use for it: right after "
+                    "fork() in the child",
+                    h->fd, h->pid);
+    line_printf(out,
+                "or call shutdown(fd, SHUT_RDWR) before close(fd) in process %u: that "
+                "sends the FIN whatever the count",
                 f->creator_pid);
 }
 

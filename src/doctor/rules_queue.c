@@ -86,8 +86,8 @@ static void say_waits(struct rules_case *c, const struct facts *listener)
 {
     const struct facts *f = c->f;
     bool stopped = all_holders_stopped(listener);
-    struct finding *finding = finding_add(
-        c, FINDING_ACCEPT_WAITS, stopped ? SEVERITY_PROBLEM : SEVERITY_ATTENTION, true);
+    struct finding *finding =
+        finding_add(c, FINDING_ACCEPT_WAITS, stopped ? SEVERITY_PROBLEM : SEVERITY_ATTENTION, true);
     text_add(&finding->sentence, "it waits to be accepted for ");
     text_add(&finding->sentence, f->at_least == FACT_YES ? "at least " : "");
     words_duration(&finding->sentence, fact_known(f->born_us) ? f->born_us : f->state_us);
@@ -160,9 +160,8 @@ static void say_no_descriptors(struct rules_case *c)
     evidence_holders(finding, f);
     line_printf(&finding->remedy,
                 "find the descriptors that are never closed: lastack why --pid %u", h->pid);
-    line_printf(&finding->remedy,
-                "until then a higher limit helps: prlimit --pid %u --nofile=%u", h->pid,
-                h->fd_limit < UINT32_MAX / 2 ? h->fd_limit * 2 : h->fd_limit);
+    line_printf(&finding->remedy, "until then a higher limit helps: prlimit --pid %u --nofile=%u",
+                h->pid, h->fd_limit < UINT32_MAX / 2 ? h->fd_limit * 2 : h->fd_limit);
 }
 
 /* True: it is a listener, healthy or not. */

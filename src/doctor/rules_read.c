@@ -66,14 +66,16 @@ static void say_pooled(struct rules_case *c)
     say_fin(out, f);
     text_add(out, " while it lay idle in ");
     words_process(out, f->holders[0].pid, f->holders[0].program);
-    text_add(out, ": a connection of a pool, most likely, which is looked at when it is used again");
+    text_add(out,
+             ": a connection of a pool, most likely, which is looked at when it is used again");
     if (number_over(f->receive_queue, 0)) {
         words_bytes(&finding->evidence, f->receive_queue);
         text_add(&finding->evidence, " wait before the end, as much as TLS says when it leaves\n");
     }
     if (number_over(f->alike_cnt, 1))
-        line_printf(&finding->evidence, "%llu like it to the same service; while that number stays, "
-                                        "it is a pool, and if it grows, a leak",
+        line_printf(&finding->evidence,
+                    "%llu like it to the same service; while that number stays, "
+                    "it is a pool, and if it grows, a leak",
                     (unsigned long long)f->alike_cnt);
     evidence_holders(finding, f);
     evidence_places(finding, c);
@@ -119,8 +121,8 @@ bool rule_unread(struct rules_case *c)
     const struct facts *f = c->f;
     bool bytes = number_over(f->receive_queue, 0);
     bool end_waits = f->eof_read_us == FACT_NEVER || f->fin_consumed == FACT_NO;
-    bool waits = is_close_wait(f) && (end_waits || bytes) &&
-                 age_over(fin_age(f), c->options->grace_us);
+    bool waits =
+        is_close_wait(f) && (end_waits || bytes) && age_over(fin_age(f), c->options->grace_us);
     bool stuck = is_stuck_reader(c);
     if (!waits && !stuck)
         return false;

@@ -6,8 +6,8 @@
 #include "doctor/rules_case.h"
 #include "doctor/words.h"
 
-#define RETRY_SUSPECT 2 /* retransmissions of one segment: more than one loss explains */
-#define PROBE_SUSPECT 3 /* zero-window probes while the program still owns the connection */
+#define RETRY_SUSPECT   2 /* retransmissions of one segment: more than one loss explains */
+#define PROBE_SUSPECT   3 /* zero-window probes while the program still owns the connection */
 #define SHUT_SUSPECT_US UINT64_C(10000000) /* nothing sent for so long, if probes are answered */
 
 /* Nobody has a reference. A supervisor may still be passing on what a program wrote before its last
@@ -63,8 +63,7 @@ static enum obstacle find_obstacle(const struct facts_list *list, const struct f
      * peer that has closed its half and does not read either will hardly begin to. */
     if (f->state == LASTACK_ESTABLISHED && f->moved == FACT_YES)
         return OBSTACLE_NONE;
-    if (window &&
-        (is_closing(f) || f->state == LASTACK_CLOSE_WAIT || is_shut_for_long(list, f)))
+    if (window && (is_closing(f) || f->state == LASTACK_CLOSE_WAIT || is_shut_for_long(list, f)))
         return OBSTACLE_WINDOW;
     return retries >= RETRY_SUSPECT ? OBSTACLE_SILENCE : OBSTACLE_NONE;
 }
@@ -109,7 +108,8 @@ static bool is_blocked_for_a_while(const struct facts *f, const struct rules_opt
 {
     if (fact_known(f->state_us))
         return f->state_us >= options->grace_us;
-    return age_over(f->data_out_us, options->grace_us) || number_over(f->retransmits, RETRY_SUSPECT);
+    return age_over(f->data_out_us, options->grace_us) ||
+           number_over(f->retransmits, RETRY_SUSPECT);
 }
 
 static void say_orphan(struct text *out, const struct facts *f);
@@ -170,9 +170,8 @@ bool rule_orphan(struct rules_case *c)
     if (!nobody_holds(f) || (!waits_peer && !is_closing(f)) ||
         !age_over(f->state_us, c->options->grace_us))
         return false;
-    struct finding *finding =
-        finding_add(c, waits_peer ? FINDING_FIN_WAIT_ORPHAN : FINDING_ORPHAN_CLOSING,
-                    SEVERITY_NOTE, true);
+    struct finding *finding = finding_add(
+        c, waits_peer ? FINDING_FIN_WAIT_ORPHAN : FINDING_ORPHAN_CLOSING, SEVERITY_NOTE, true);
     if (waits_peer)
         text_add(&finding->sentence, "our FIN is acknowledged, the peer has not closed its half; ");
     say_orphan(&finding->sentence, f);

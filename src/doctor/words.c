@@ -179,7 +179,8 @@ static void words_hidden(struct text *out, const struct fact_holder *h, bool sti
     default:
         text_add(out, still ? " still holds " : " holds ");
         words_holding(out, h);
-        add_detail(out, h->kind == FACT_HOLDER_MESSAGE ? "in the AF_UNIX socket of " : "", h->where);
+        add_detail(out, h->kind == FACT_HOLDER_MESSAGE ? "in the AF_UNIX socket of " : "",
+                   h->where);
     }
 }
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Groups of records with the same findings: what makes them alike, how they grow, what they cost. */
+/* Groups of records with the same findings: what makes them alike, how they grow, what they cost.
+ */
 #include "doctor/group.h"
 #include "test.h"
 
@@ -41,8 +42,9 @@ static void scene_begin(struct scene *s)
 
 static void scene_judge(struct scene *s, enum severity lowest)
 {
-    const struct rules_options options = {
-        .grace_us = rules_defaults.grace_us, .moving_us = rules_defaults.moving_us, .no_words = true};
+    const struct rules_options options = {.grace_us = rules_defaults.grace_us,
+                                          .moving_us = rules_defaults.moving_us,
+                                          .no_words = true};
     facts_list_relate(&s->list);
     diagnose(&s->findings, &s->list, &options);
     REQUIRE(findings_group(&s->groups, &s->findings, lowest));

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Records of facts made of nothing but chance: no rule may crash, none may be certain of what rests on
- * a fact that is unknown, words may wait, and every record survives its way through JSON. */
+/* Records of facts made of nothing but chance: no rule may crash, none may be certain of what rests
+ * on a fact that is unknown, words may wait, and every record survives its way through JSON. */
 #include "doctor/group.h"
 #include "doctor/story.h"
 #include "test.h"
 
-#define ROUNDS 400
+#define ROUNDS     400
 #define RECORD_CNT 50
 
 static uint64_t seed = 88172645463325252u;
@@ -78,8 +78,8 @@ static void add_holder(struct facts_list *list, struct facts *f)
 {
     struct fact_holder *h = facts_holder_add(list, f);
     REQUIRE(h);
-    h->kind = below(2) ? FACT_HOLDER_DESCRIPTOR
-                       : (enum fact_holder_kind)below(FACT_HOLDER_KIND_CNT);
+    h->kind =
+        below(2) ? FACT_HOLDER_DESCRIPTOR : (enum fact_holder_kind)below(FACT_HOLDER_KIND_CNT);
     h->pid = below(4);
     h->fd = (int32_t)below(5) - 1;
     any_name(h->program, sizeof h->program);
@@ -147,13 +147,14 @@ static void any_state(struct facts *f)
 
 static void any_numbers(struct facts_list *list, struct facts *f)
 {
-    uint64_t *const ages[] = {&f->fin_in_us,  &f->fin_out_us,  &f->eof_read_us, &f->born_us,
-                              &f->state_us,   &f->data_in_us,  &f->data_out_us, &f->timer_us,
-                              &f->user_timeout_us};
-    uint64_t *const numbers[] = {
-        &f->receive_queue, &f->send_queue, &f->send_unsent, &f->receive_window, &f->send_window,
-        &f->overflows,     &f->bytes_in,   &f->bytes_out,   &f->retransmits,    &f->probes,
-        &f->sibling_cnt,   &f->sibling_closed_cnt, &f->alike_cnt};
+    uint64_t *const ages[] = {&f->fin_in_us,   &f->fin_out_us, &f->eof_read_us,
+                              &f->born_us,     &f->state_us,   &f->data_in_us,
+                              &f->data_out_us, &f->timer_us,   &f->user_timeout_us};
+    uint64_t *const numbers[] = {&f->receive_queue,  &f->send_queue,  &f->send_unsent,
+                                 &f->receive_window, &f->send_window, &f->overflows,
+                                 &f->bytes_in,       &f->bytes_out,   &f->retransmits,
+                                 &f->probes,         &f->sibling_cnt, &f->sibling_closed_cnt,
+                                 &f->alike_cnt};
     for (size_t i = 0; i < sizeof ages / sizeof ages[0]; i++)
         *ages[i] = any_age();
     for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++)
@@ -245,7 +246,9 @@ TEST(places_and_watchers_come_back)
     struct facts *f = facts_list_add(&list);
     REQUIRE(f);
     f->id = 7;
-    struct fact_site site = {.function = "conn_read", .file = "server.c", .line = 25,
+    struct fact_site site = {.function = "conn_read",
+                             .file = "server.c",
+                             .line = 25,
                              .stack = strdup("conn_read server.c:25\nmain server.c:31")};
     f->eof_read_at = facts_site_add(&list, &site);
     struct fact_watch *w = facts_watch_add(&list, f);
@@ -484,7 +487,8 @@ static void check_finding(const struct findings *findings, uint32_t place)
 
 TEST(any_facts_give_findings_in_shape)
 {
-    const struct rules_options quiet = {.grace_us = 1000000, .moving_us = 5000000, .no_words = true};
+    const struct rules_options quiet = {
+        .grace_us = 1000000, .moving_us = 5000000, .no_words = true};
     for (int round = 0; round < ROUNDS; round++) {
         struct facts_list list;
         struct findings aloud, silent;

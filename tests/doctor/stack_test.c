@@ -325,7 +325,8 @@ TEST(supervised_facts_claim_nothing)
     finish(&w);
 }
 
-/* Sockets in every stage of their life, half-open and time-wait entries: all can be told in JSON. */
+/* Sockets in every stage of their life, half-open and time-wait entries: all can be told in JSON.
+ */
 TEST(every_kind_of_entry_can_be_told)
 {
     const struct facts_stack_options options = {.name = "test"};
