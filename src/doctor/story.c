@@ -7,6 +7,8 @@
 
 #include "doctor/words.h"
 
+#define HOLDERS_TOLD 16
+
 /* A new event's text; NULL if it has not happened or nobody knows. */
 static struct text *add(struct story *story, uint64_t age_us)
 {
@@ -78,14 +80,40 @@ static void tell_queues(struct text *out, const struct facts *f)
         text_add(out, " not acknowledged by the peer");
     }
     text_add(out, "\n");
+    if (f->state != LASTACK_CLOSE_WAIT || f->unaccepted == FACT_YES)
+        return;
+    if (fact_known(f->eof_read_us) || f->fin_consumed == FACT_YES)
+        text_add(out, "everything up to the peer's FIN is read\n");
+    else if (f->eof_read_us == FACT_NEVER || f->fin_consumed == FACT_NO)
+        text_add(out, "the peer's FIN is not read yet\n");
+}
+
+static void tell_creator(struct text *out, const struct facts *f)
+{
+    if (f->creator_pid == FACT_NO_PID)
+        return;
+    words_process(out, f->creator_pid, f->creator_program);
+    text_add(out, " made it");
+    if (f->creator_alive == FACT_NO)
+        text_add(out, " and is gone");
+    else if (f->creator_holds == FACT_NO)
+        text_add(out, " and holds it no more");
+    text_add(out, "\n");
 }
 
 static void tell_holders(struct text *out, const struct facts *f)
 {
-    for (uint32_t i = 0; i < f->holder_cnt; i++) {
+    for (uint32_t i = 0; i < f->holder_cnt && i < HOLDERS_TOLD; i++) {
         const char *origin = words_origin(f->holders[i].origin);
         words_holder(out, f, &f->holders[i], false);
         text_printf(out, origin ? "; it %s\n" : "%s\n", origin ? origin : "");
+    }
+    if (f->holder_cnt > HOLDERS_TOLD)
+        text_printf(out, "and %u more hold it\n", f->holder_cnt - HOLDERS_TOLD);
+    if (f->container[0]) {
+        text_add(out, "in container ");
+        text_add_shown(out, f->container);
+        text_add(out, "\n");
     }
     if (f->holder_cnt)
         return;
@@ -132,6 +160,7 @@ void story_tell(struct story *story, const struct facts *f)
     tell_fin_out(story, f);
     qsort(story->events, story->event_cnt, sizeof story->events[0], compare_events);
     tell_queues(&story->now, f);
+    tell_creator(&story->now, f);
     tell_holders(&story->now, f);
     tell_timer(&story->now, f);
 }
