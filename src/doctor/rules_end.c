@@ -129,15 +129,22 @@ static bool has_lived(const struct facts *f)
            (f->shut_rd == FACT_YES && f->shut_wr == FACT_YES);
 }
 
+/* The kernel keeps no stamp of the end: then it was not before the last byte. */
+static bool is_dead_for_a_while(const struct facts *f, uint64_t age_us, uint64_t grace_us)
+{
+    if (fact_known(age_us))
+        return age_us >= grace_us;
+    bool moved_now = age_later(f->data_in_us, grace_us) || age_later(f->data_out_us, grace_us);
+    return f->source == FACT_SOURCE_KERNEL && !moved_now;
+}
+
 bool rule_dead(struct rules_case *c)
 {
     const struct facts *f = c->f;
     uint64_t age_us = fact_known(f->state_us) ? f->state_us : f->fin_in_us;
     if (f->state != LASTACK_CLOSED || f->unaccepted == FACT_YES || f->references == 0 ||
-        f->holder_cnt == 0 || !has_lived(f))
-        return false;
-    /* The kernel keeps no stamp of it; that it was found twice is what its source vouches for. */
-    if (fact_known(age_us) ? age_us < c->options->grace_us : f->source != FACT_SOURCE_KERNEL)
+        f->holder_cnt == 0 || !has_lived(f) ||
+        !is_dead_for_a_while(f, age_us, c->options->grace_us))
         return false;
     struct finding *finding = finding_add(c, FINDING_DEAD_DESCRIPTOR, SEVERITY_ATTENTION, true);
     text_add(&finding->sentence, "the connection ended ");
