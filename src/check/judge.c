@@ -78,6 +78,7 @@ static void look_one(void *arg, int fd, uint64_t inode)
     h->pid = l->process->pid;
     h->fd = fd;
     h->origin = origin_of(l->process, c);
+    h->execed = c->born_ns && l->process->exec_ns > c->born_ns;
     memcpy(h->program, l->process->program, sizeof h->program);
 }
 
@@ -147,6 +148,18 @@ static bool excused_by_kill(const struct watch *w, const struct candidate *c,
     return e->signal && !w->options->killed && !lingered;
 }
 
+/* Standard input and output that a program was started with, as inetd does it: its exit is how such
+ * a connection ends. */
+static bool excused_as_standard(const struct candidate *c, const struct ending *e)
+{
+    if (e->alive || c->holding_cnt > HOLDING_MAX)
+        return false;
+    for (uint32_t i = 0; i < c->holding_cnt; i++)
+        if (c->holdings[i].fd > STDERR_FILENO || !c->holdings[i].execed)
+            return false;
+    return true;
+}
+
 static void note_exit(struct connection *c, const struct candidate *candidate)
 {
     const struct holding *h = &candidate->holdings[0];
@@ -174,6 +187,8 @@ void judge_ended(struct watch *w, const struct candidate_list *list, const struc
         }
         if (held == HELD_YES)
             note_exit(c, candidate);
+        else if (excused_as_standard(candidate, ending))
+            c->told = true;
         else if (excused_by_kill(w, candidate, ending))
             w->judge.report.killed_cnt++;
         else

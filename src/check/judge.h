@@ -18,6 +18,7 @@ struct holding {
     uint32_t pid;
     int fd;
     enum fact_origin origin;
+    bool execed; /* its program was started with it */
     char program[FACT_PROGRAM_LEN];
 };
 

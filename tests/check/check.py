@@ -111,7 +111,8 @@ def only_leak(report, code, count=1):
 # ---- nothing leaks ----
 
 CLEAN = {"clean": 6, "clean-shutdown": 2, "clean-fork": 2, "clean-heir": 2, "clean-refused": 0,
-         "clean-others": 0, "clean-exec": 2, "clean-threads": 160, "clean-forks": 726}
+         "clean-others": 0, "clean-exec": 2, "clean-inetd": 2, "clean-shared-table": 2,
+         "clean-message": 2, "clean-thread-exec": 6, "clean-threads": 160, "clean-forks": 726}
 
 
 def clean_program(name):
@@ -213,6 +214,24 @@ def dup(ground):
     """The second descriptor stayed."""
     leak = only_leak(ground.subject("dup")[0], "dup-holds")
     near(leak["facts"]["born_at"], "server_accept", "accept")
+
+
+def not_blocking(ground):
+    """Born where connect() was called, not where it was waited for."""
+    leak = only_leak(ground.subject("not-blocking")[0], "open-at-exit")
+    near(leak["facts"]["born_at"], "run_not_blocking", "not-blocking")
+
+
+def families(ground):
+    """IPv6, and IPv4 in a socket of IPv6."""
+    for name, local in (("ip6", "[::1]:"), ("mapped", "127.0.0.1:")):
+        status, _, _ = plain([SUBJECT, name])
+        if status == 96:
+            continue # no IPv6 here
+        leak = only_leak(ground.subject(name)[0], "open-at-exit")
+        check(leak["examples"][0].startswith(local), leak["examples"])
+        near(leak["facts"]["born_at"], "server_accept", "accept")
+        equal(leak["facts"]["fin_consumed"], False, "the FIN that nobody read")
 
 
 def thread(ground):
@@ -508,7 +527,7 @@ def without_privileges(ground):
 
 TESTS = [clean_program(name) for name in CLEAN] + [
     forks_are_counted, ten_thousand, silence_and_a_word, from_outside, error_path, end_read, end_unread,
-    client_open, child_exit, exec_heir, dup, thread, first_thread_gone, many_leaks, both_ends, daemon,
+    client_open, child_exit, exec_heir, dup, not_blocking, families, thread, first_thread_gone, many_leaks, both_ends, daemon,
     daemons_are_killed, daemons_go_on, fast, python_program, killed, ignore_open, suppressions, statuses,
     wrong_usage, nested, signals_are_handed_on, killed_check, standard_files, stopping, report_for_people,
     report_to_file, junit, names_of_strangers, without_privileges]

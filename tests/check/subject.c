@@ -9,6 +9,7 @@
 #include <netinet/in.h>
 #include <poll.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -177,6 +178,93 @@ static void run_clean_exec(void)
     execl("/bin/true", "true", (char *)NULL);
 }
 
+/* As inetd: the connection is the standard input and output of a program. */
+static void run_clean_inetd(void)
+{
+    int client = client_open(), server = server_accept();
+    if (fork() == 0) {
+        dup2(server, 0);
+        dup2(server, 1);
+        close(server);
+        close(client);
+        execl("/bin/cat", "cat", (char *)NULL);
+        _exit(98);
+    }
+    conversation_end(server);
+    send_all(client, "through");
+    shutdown(client, SHUT_WR);
+    drain(client);
+    conversation_end(client);
+    reap(0);
+}
+
+/* A process that shares the table of descriptors ends: they stay. */
+static int sharer(void *arg)
+{
+    (void)arg;
+    return 0;
+}
+
+static void run_clean_shared_table(void)
+{
+    static char stack[65536] __attribute__((aligned(16)));
+    int client = client_open(), server = server_accept();
+    must(clone(sharer, stack + sizeof stack, CLONE_FILES | SIGCHLD, NULL) > 0, "clone");
+    reap(0);
+    conversation_end(client);
+    conversation_end(server);
+}
+
+/* The sender of a message ends before it is received. */
+static void run_clean_message(void)
+{
+    union {
+        char bytes[CMSG_SPACE(sizeof(int))];
+        struct cmsghdr align;
+    } control = {.bytes = {0}};
+    char byte = 0;
+    struct iovec iov = {&byte, 1};
+    struct msghdr out = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = control.bytes,
+                         .msg_controllen = sizeof control.bytes};
+    struct msghdr in = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = control.bytes,
+                        .msg_controllen = sizeof control.bytes};
+    int pair[2], server;
+    must(socketpair(AF_UNIX, SOCK_STREAM, 0, pair) == 0, "socketpair");
+    if (fork() == 0) {
+        int client = client_open();
+        struct cmsghdr *head = CMSG_FIRSTHDR(&out);
+        head->cmsg_level = SOL_SOCKET;
+        head->cmsg_type = SCM_RIGHTS;
+        head->cmsg_len = CMSG_LEN(sizeof client);
+        memcpy(CMSG_DATA(head), &client, sizeof client);
+        must(sendmsg(pair[0], &out, 0) == 1, "sendmsg");
+        _exit(0); /* with its own copy open, and another on its way */
+    }
+    server = server_accept();
+    reap(0);
+    must(recvmsg(pair[1], &in, 0) == 1 && CMSG_FIRSTHDR(&in), "recvmsg");
+    memcpy(&byte, CMSG_DATA(CMSG_FIRSTHDR(&in)), 1); /* a small number */
+    conversation_end(byte);
+    conversation_end(server);
+}
+
+/* Another thread than the first calls exec. */
+static void *exec_true(void *arg)
+{
+    (void)arg;
+    execl("/bin/true", "true", (char *)NULL);
+    return NULL;
+}
+
+static void run_clean_thread_exec(void)
+{
+    pthread_t thread;
+    run_clean();
+    must(pthread_create(&thread, NULL, exec_true, NULL) == 0, "pthread_create");
+    for (;;)
+        pause();
+}
+
 static void *one_thread(void *arg)
 {
     int *fds = arg;
@@ -326,6 +414,50 @@ static void run_dup(void)
     conversation_end(server);
 }
 
+/* connect() that goes on when it has come back. */
+static void run_not_blocking(void)
+{
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+    struct pollfd p = {fd, POLLOUT, 0};
+    if (connect(fd, (struct sockaddr *)&address, sizeof address) != 0) /* LINE:not-blocking */
+        must(errno == EINPROGRESS && poll(&p, 1, 20000) == 1, "connect");
+    conversation_end(server_accept());
+}
+
+/* IPv6, and IPv4 in an IPv6 socket: the accepted end stays. */
+static void run_family(const char *to, bool both)
+{
+    struct sockaddr_in6 here = {.sin6_family = AF_INET6}, there;
+    socklen_t len = sizeof here;
+    int off = 0, client = socket(AF_INET6, SOCK_STREAM, 0);
+    close(listener);
+    listener = socket(AF_INET6, SOCK_STREAM, 0);
+    if (listener < 0)
+        _exit(96);
+    setsockopt(listener, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof off);
+    if (!both)
+        inet_pton(AF_INET6, to, &here.sin6_addr);
+    if (bind(listener, (struct sockaddr *)&here, sizeof here) != 0)
+        _exit(96); /* no IPv6 here */
+    must(listen(listener, 10) == 0 && getsockname(listener, (struct sockaddr *)&here, &len) == 0, "listen");
+    there = here;
+    inet_pton(AF_INET6, to, &there.sin6_addr);
+    must(connect(client, (struct sockaddr *)&there, sizeof there) == 0, "connect");
+    sink = server_accept();
+    conversation_end(client);
+    await_end(sink);
+}
+
+static void run_ip6(void)
+{
+    run_family("::1", false);
+}
+
+static void run_mapped(void)
+{
+    run_family("::ffff:127.0.0.1", true);
+}
+
 static void *leave_open(void *arg)
 {
     (void)arg;
@@ -473,6 +605,10 @@ static const struct {
     {"clean-refused", run_clean_refused},
     {"clean-others", run_clean_others},
     {"clean-exec", run_clean_exec},
+    {"clean-inetd", run_clean_inetd},
+    {"clean-shared-table", run_clean_shared_table},
+    {"clean-message", run_clean_message},
+    {"clean-thread-exec", run_clean_thread_exec},
     {"clean-threads", run_clean_threads},
     {"clean-forks", run_clean_forks},
     {"clean-many", run_clean_many},
@@ -483,6 +619,9 @@ static const struct {
     {"child-exit", run_child_exit},
     {"exec-heir", run_exec_heir},
     {"dup", run_dup},
+    {"not-blocking", run_not_blocking},
+    {"ip6", run_ip6},
+    {"mapped", run_mapped},
     {"thread", run_thread},
     {"first-thread-gone", run_first_thread_gone},
     {"many-leaks", run_many_leaks},
