@@ -144,7 +144,8 @@ static void row(const char *figure, const char *unit, double value, double bar, 
 /* lastack, ss and lsof in turn. */
 static void compare_commands(const char *crowd, double bar)
 {
-    const char *const why[] = {option.lastack, "why", "--stack", "kernel", NULL};
+    /* ss and lsof see this network namespace only, too */
+    const char *const why[] = {option.lastack, "why", "--stack", "kernel", "--here", NULL};
     const char *const ss[] = {"ss", "-tanp", NULL};
     const char *const lsof[] = {"lsof", "-nP", "-iTCP", NULL};
     double of[4][REPEATS_MAX];

@@ -276,7 +276,7 @@ static void put_watch(struct look *look, uint32_t socket, const struct record_wa
     to->kind = kinds[w->kind];
     to->pid = w->pid;
     to->tid = w->tid;
-    to->events = w->events;
+    to->events = w->kind == WATCH_CALL ? EPOLLIN : w->events; /* most calls that wait receive */
     if (w->kind == WATCH_EPOLL)
         put_epoll(look, to, w);
 }

@@ -57,12 +57,12 @@ static void scene_run(const void *arg)
     free(s);
 }
 
-void scene_register(const char *name, scene_play *play, bool proc_only)
+void scene_register(const char *name, scene_play *play, enum scene_ways ways)
 {
     static struct played all[128];
     static unsigned cnt;
     char full[96];
-    for (int bpf = 0; bpf < (proc_only ? 1 : 2); bpf++) {
+    for (int bpf = ways == SCENE_BPF_WAY; bpf < (ways == SCENE_PROC_WAY ? 1 : 2); bpf++) {
         if (cnt == 128)
             abort();
         all[cnt] = (struct played){play, bpf};

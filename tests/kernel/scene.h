@@ -23,12 +23,13 @@ struct scene {
 };
 
 typedef void scene_play(struct scene *s);
-void scene_register(const char *name, scene_play *play, bool proc_only);
+enum scene_ways { SCENE_BOTH_WAYS, SCENE_PROC_WAY, SCENE_BPF_WAY };
+void scene_register(const char *name, scene_play *play, enum scene_ways ways);
 #define SCENE(name)                                                                                \
     static void name(struct scene *s);                                                             \
     TEST_SETUP(name)                                                                               \
     {                                                                                              \
-        scene_register(#name, name, false);                                                        \
+        scene_register(#name, name, SCENE_BOTH_WAYS);                                                        \
     }                                                                                              \
     static void name(struct scene *s)
 /* What only the way by /proc has. */
@@ -36,7 +37,16 @@ void scene_register(const char *name, scene_play *play, bool proc_only);
     static void name(struct scene *s);                                                             \
     TEST_SETUP(name)                                                                               \
     {                                                                                              \
-        scene_register(#name, name, true);                                                         \
+        scene_register(#name, name, SCENE_PROC_WAY);                                                         \
+    }                                                                                              \
+    static void name(struct scene *s)
+
+/* What only iterators have. */
+#define SCENE_BY_BPF(name)                                                                         \
+    static void name(struct scene *s);                                                             \
+    TEST_SETUP(name)                                                                               \
+    {                                                                                              \
+        scene_register(#name, name, SCENE_BPF_WAY);                                                \
     }                                                                                              \
     static void name(struct scene *s)
 

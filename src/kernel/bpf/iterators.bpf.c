@@ -390,7 +390,7 @@ static __always_inline long write_socket_descriptor(struct bpf_iter__task_file *
         return 0;
     } else if (sk->__sk_common.skc_state == TCP_CLOSE && wanted.states >> TCP_CLOSE & 1) {
         struct tcp_sock *tp = bpf_skc_to_tcp_sock(sk);
-        if (tp)
+        if (tp && (tp->segs_in || tp->segs_out)) /* not one that was never connected */
             write_socket(ctx->meta->seq, tp, true);
     }
     r.flags |= close_on_exec(task, ctx->fd);
