@@ -269,10 +269,10 @@ static __noinline u64 take_stack(const struct recorder_socket *s, u64 cookie)
     struct task_struct *task = bpf_get_current_task_btf();
     struct mm_struct___layout *mm = (void *)task->mm;
     struct recorder_layout layout;
-    struct pt_regs *regs;
+    struct pt_regs *regs = NULL;
     u64 key, end;
     u32 none = 0;
-    if (!config.lines || !mm || !wanted(s, task->tgid))
+    if (!config.lines || !mm || !wanted(s, task->tgid) || !bpf_core_field_exists(regs->orig_ax))
         return 0;
     if (config.sample > 1 && (u32)(mix(1, cookie) >> 32) % config.sample)
         return 0;
@@ -331,7 +331,7 @@ static __always_inline void fill_call(struct recorder_call *call, struct task_st
         return;
     }
     regs = (void *)bpf_task_pt_regs(task);
-    if (!regs)
+    if (!regs || !bpf_core_field_exists(regs->orig_ax)) /* another machine than x86-64 */
         return;
     switch ((u32)regs->orig_ax) {
     case NR_CLOSE:
@@ -628,7 +628,13 @@ static __noinline void closing(u32 fd, u8 kind)
     struct sock *sk;
     u64 cookie, left;
     cookie = descriptor_cookie(task->files->fdt, fd, &of);
-    s = cookie ? find_socket(cookie) : NULL;
+    if (!cookie)
+        return;
+    sk = of.sk;
+    left = references(of.file);
+    if (left < 2 && is_open(sk->__sk_common.skc_state))
+        return;
+    s = find_socket(cookie);
     if (!s)
         return;
     if (is_borrowed(task->tgid, fd)) {
@@ -636,10 +642,6 @@ static __noinline void closing(u32 fd, u8 kind)
         bpf_map_delete_elem(&lastack_borrowed, &cookie);
         return;
     }
-    sk = of.sk;
-    left = references(of.file);
-    if (left < 2 && is_open(sk->__sk_common.skc_state))
-        return;
     call.ns = bpf_ktime_get_ns();
     call.pid = task->tgid;
     call.fd = fd;
