@@ -5,10 +5,12 @@
 #include <argp.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <netdb.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -204,6 +206,20 @@ static void fill(void *arg, struct text *page)
     page->failed = page->failed || s->page.failed;
 }
 
+/* With the port that it got, if 0 was asked for. */
+static void put_where(const char *command, int listener)
+{
+    struct sockaddr_storage address;
+    socklen_t len = sizeof address;
+    char host[128] = "?", port[16] = "?";
+    if (getsockname(listener, (struct sockaddr *)&address, &len) == 0)
+        getnameinfo((struct sockaddr *)&address, len, host, sizeof host, port, sizeof port,
+                    NI_NUMERICHOST | NI_NUMERICSERV);
+    fprintf(stderr, strchr(host, ':') ? "%s: serving http://[%s]:%s/metrics\n"
+                                      : "%s: serving http://%s:%s/metrics\n",
+            command, host, port);
+}
+
 static int serve(struct source *s)
 {
     const struct export_server server = {s->command, fill, s};
@@ -211,7 +227,7 @@ static int serve(struct source *s)
     if (listener < 0)
         return EXIT_USAGE;
     end_catch_signals();
-    fprintf(stderr, "%s: serving http://%s/metrics\n", s->command, s->o->listen);
+    put_where(s->command, listener);
     export_serve(&server, listener);
     close(listener);
     return EXIT_DONE;

@@ -55,7 +55,8 @@ static bool split(const char *where, char host[128], const char **port)
         where++;
         len -= 2;
     }
-    if (len >= 128 || !**port || strspn(*port, "0123456789") != strlen(*port))
+    if (len >= 128 || !**port || strspn(*port, "0123456789") != strlen(*port) ||
+        strtoul(*port, NULL, 10) > 65535)
         return false;
     memcpy(host, where, len);
     host[len] = 0;

@@ -103,7 +103,9 @@ def main():
     with tempfile.TemporaryDirectory(prefix="lastack-install-") as folder:
         place = Place(build, folder)
         gate.verdict("meson install", faults(place.code, place.words))
-        wanted = ["lastack.h", "lastack.pc", "liblastack.so", "liblastack.so.0", "liblastack.a"]
+        wanted = ["lastack.h", "lastack.pc", "liblastack.so", "liblastack.so.0", "liblastack.a",
+                  "lastack-guard.service", "lastack-export.service", "policy.example",
+                  "grafana/lastack.json", "prometheus/lastack.rules.yml"]
         gate.verdict("the files are there", [f"no {n}" for n in wanted if not place.find(n)])
         headers = glob.glob(f"{folder}/**/*.h", recursive=True)
         gate.verdict("one header and no more", [] if len(headers) == 1 else headers)
@@ -116,7 +118,7 @@ def main():
             gate.verdict("a program on the static library", try_program(
                 place, compiler, "static", static, place.env))
             gate.verdict("no name of the inside is taken", collisions(place, engine, compiler))
-        program = place.find("lastack")
+        program = place.find("bin/lastack")
         if program:
             gate.verdict("the installed program says its version",
                          faults(*run(program, "--version", env=place.env)))
