@@ -128,6 +128,21 @@ static void find_cause(struct rules_case *c)
             return;
 }
 
+/* What keeps the cause company is often what has to change: its remedies come first. */
+static void lead_remedies(struct rules_case *c)
+{
+    struct finding *cause = &c->out->all[c->from];
+    struct text all;
+    if (!cause->told)
+        return;
+    text_init(&all);
+    for (uint32_t i = c->from + 1; i < c->out->cnt; i++)
+        text_add(&all, text_string(&c->out->all[i].remedy));
+    text_add(&all, text_string(&cause->remedy));
+    text_free(&cause->remedy);
+    cause->remedy = all;
+}
+
 void diagnose_one(struct findings *out, const struct facts_list *list, const struct facts *facts,
                   const struct rules_options *options)
 {
@@ -140,6 +155,7 @@ void diagnose_one(struct findings *out, const struct facts_list *list, const str
         add_watchers(&c);
         add_many_holders(&c);
         add_stuck_holder(&c);
+        lead_remedies(&c);
     }
     for (uint32_t i = c.from; i < out->cnt; i++) {
         struct finding *finding = &out->all[i];

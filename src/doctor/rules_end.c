@@ -147,15 +147,23 @@ bool rule_dead(struct rules_case *c)
         !is_dead_for_a_while(f, age_us, c->options->grace_us))
         return false;
     struct finding *finding = finding_add(c, FINDING_DEAD_DESCRIPTOR, SEVERITY_ATTENTION, true);
-    text_add(&finding->sentence, "the connection ended ");
-    say_ago(&finding->sentence, f, age_us);
+    text_add(&finding->sentence,
+             fact_known(age_us) ? "the connection ended " : "the connection is over");
+    if (fact_known(age_us))
+        say_ago(&finding->sentence, f, age_us);
     if (f->last_error > 0)
         text_printf(&finding->sentence, " (%s)", strerror(f->last_error));
     text_add(&finding->sentence, ", but ");
     say_holders(&finding->sentence, f, true);
     evidence_places(finding, c);
     evidence_holders(finding, f);
-    remedy_close(finding, c);
+    line_printf(&finding->remedy,
+                f->holder_cnt == 1
+                    ? "the missing call is close(%d): make it on every error that a call "
+                      "on it returns (ECONNRESET, ETIMEDOUT, EPIPE), and after shutdown()"
+                    : "the missing call is close(), of descriptor %d and the others: make "
+                      "it on every error that a call on it returns, and after shutdown()",
+                f->holders[0].fd);
     return true;
 }
 
@@ -180,7 +188,7 @@ bool rule_relay(struct rules_case *c)
     text_printf(out, "; its proxy passed it on over connection %llu to ",
                 (unsigned long long)other->id);
     words_end(out, &other->tuple.remote, other->tuple.remote_port);
-    text_add(out, ", and waits for that side without a timer");
+    text_add(out, ", and waits for that side; TCP has no timer for that");
     evidence_holders(finding, f);
     evidence_peer(finding, &(struct rules_case){.list = c->list, .f = other});
     line_printf(&finding->remedy, "bound the wait for the second half (a timer of some seconds "

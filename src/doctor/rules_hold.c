@@ -363,8 +363,9 @@ static void say_creator_waits(struct finding *finding, const struct facts *f)
         if (h->pid == FACT_NO_PID || !made_it || !holder_is_forgotten(f, h))
             continue;
         words_process(&finding->evidence, h->pid, h->program);
-        line_printf(&finding->evidence,
-                    " made it, does not serve it, and keeps its copy: close it there after fork()");
+        line_printf(&finding->evidence, " made it, does not serve it, and keeps its copy");
+        line_printf(&finding->remedy, "close descriptor %d in process %u right after fork()", h->fd,
+                    h->pid);
         return;
     }
 }
@@ -387,7 +388,7 @@ static void add_dup(struct rules_case *c)
 void add_many_holders(struct rules_case *c)
 {
     const struct facts *f = c->f;
-    const struct finding *cause = finding_last(c);
+    const struct finding *cause = &c->out->all[c->from];
     if (!is_close_wait(f) || descriptor_cnt(f) < 2 ||
         (cause->class != CLASS_UNREAD && cause->class != CLASS_DEAF))
         return;
@@ -395,14 +396,16 @@ void add_many_holders(struct rules_case *c)
         add_dup(c);
         return;
     }
+    bool unread = cause->class == CLASS_UNREAD; /* the deaf have been told what to close */
     struct finding *finding = finding_add(c, FINDING_MANY_HOLDERS, SEVERITY_NOTE, true);
     text_printf(&finding->sentence,
                 "%u processes hold it: the FIN leaves only when the last of them has closed",
                 process_cnt(f));
     say_creator_waits(finding, f);
+    if (unread)
+        line_printf(&finding->remedy, "close it in every process that holds it; or call "
+                                      "shutdown(fd, SHUT_RDWR) in one, which acts for all");
     evidence_holders(finding, f);
-    line_printf(&finding->remedy, "close it in every process that holds it; or call shutdown(fd, "
-                                  "SHUT_RDWR) in one, which acts for all");
 }
 
 void add_stuck_holder(struct rules_case *c)

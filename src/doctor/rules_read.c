@@ -111,9 +111,6 @@ static void say_unread(struct rules_case *c, const char *code, bool stuck)
     line_printf(&finding->remedy,
                 "read until recv() returns 0, then close; or close at once, which "
                 "resets the connection if data is unread");
-    line_printf(&finding->remedy,
-                "keep the descriptor in poll or epoll with POLLRDHUP (EPOLLRDHUP) "
-                "while its data is not wanted");
 }
 
 bool rule_unread(struct rules_case *c)

@@ -174,9 +174,8 @@ void add_watchers(struct rules_case *c)
         cause->code != FINDING_WINDOW_SHUT)
         return;
     const struct fact_watch *w = best_watch(f);
-    if (f->watch_cnt == 0) {
-        if (f->watchers_known == FACT_YES && f->holder_cnt > 0)
-            say_nobody(c, severity);
+    if (f->watch_cnt == 0 && f->watchers_known == FACT_YES && f->holder_cnt > 0) {
+        say_nobody(c, severity);
     } else if (w && w->spent == FACT_YES) {
         say_spent(c, w, severity);
     } else if (w && !watch_reads(w)) {
@@ -185,5 +184,9 @@ void add_watchers(struct rules_case *c)
         say_edge_missed(c, w, severity);
     } else if (w && w->waited == FACT_NO) {
         say_loop_busy(c, w);
+    } else {
+        line_printf(&c->out->all[c->from].remedy,
+                    "keep the descriptor in poll or epoll with POLLRDHUP (EPOLLRDHUP) "
+                    "while its data is not wanted");
     }
 }

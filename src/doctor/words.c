@@ -4,6 +4,15 @@
 
 #include <string.h>
 
+/* "3 min 20 s", "3 min" */
+static void add_two(struct text *out, uint64_t whole, const char *unit, uint64_t rest,
+                    const char *smaller)
+{
+    text_printf(out, "%llu %s", (unsigned long long)whole, unit);
+    if (rest)
+        text_printf(out, " %llu %s", (unsigned long long)rest, smaller);
+}
+
 void words_duration(struct text *out, uint64_t us)
 {
     uint64_t s = us / 1000000;
@@ -19,14 +28,11 @@ void words_duration(struct text *out, uint64_t us)
     else if (s < 120)
         text_printf(out, "%llu s", (unsigned long long)s);
     else if (s < 7200)
-        text_printf(out, "%llu min %llu s", (unsigned long long)(s / 60),
-                    (unsigned long long)(s % 60));
+        add_two(out, s / 60, "min", s % 60, "s");
     else if (s < 172800)
-        text_printf(out, "%llu h %llu min", (unsigned long long)(s / 3600),
-                    (unsigned long long)(s / 60 % 60));
+        add_two(out, s / 3600, "h", s / 60 % 60, "min");
     else
-        text_printf(out, "%llu d %llu h", (unsigned long long)(s / 86400),
-                    (unsigned long long)(s / 3600 % 24));
+        add_two(out, s / 86400, "d", s / 3600 % 24, "h");
 }
 
 void words_ago(struct text *out, uint64_t us)
