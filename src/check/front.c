@@ -90,8 +90,9 @@ static int complain_attach(int error)
             strerror(error),
             error == EPERM
                 ? "; either it runs under a tracer already (a debugger, strace, another lastack "
-                  "check), or the container forbids it: add the capability SYS_PTRACE, or run it "
-                  "with a seccomp profile that allows ptrace"
+                  "check), or the container forbids it (add the capability SYS_PTRACE, or run it "
+                  "with a seccomp profile that allows ptrace), or the system does (sysctl "
+                  "kernel.yama.ptrace_scope is 2 or 3)"
                 : "");
     return CHECK_FAILED;
 }

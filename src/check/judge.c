@@ -74,6 +74,7 @@ static void look_one(void *arg, int fd, uint64_t inode)
     }
     *candidate = (struct candidate){
         .inode = inode, .look = look, .seen_ns = check_now_ns(), .holding_cnt = 1};
+    candidate->born_ns = c->born_ns;
     struct holding *h = &candidate->holdings[0];
     h->pid = l->process->pid;
     h->fd = fd;
@@ -101,6 +102,14 @@ static int compare_candidates(const void *a, const void *b)
     return x->holdings[0].fd - y->holdings[0].fd;
 }
 
+static int compare_births(const void *a, const void *b)
+{
+    const struct candidate *x = a, *y = b;
+    if (x->born_ns != y->born_ns)
+        return x->born_ns < y->born_ns ? -1 : 1;
+    return x->inode < y->inode ? -1 : x->inode > y->inode;
+}
+
 void candidates_merge(struct candidate_list *list)
 {
     uint32_t kept = 0;
@@ -121,6 +130,8 @@ void candidates_merge(struct candidate_list *list)
         to->holding_cnt++;
     }
     list->cnt = kept;
+    if (kept)
+        qsort(list->all, kept, sizeof *list->all, compare_births);
 }
 
 /* ---- lines ---- */

@@ -25,7 +25,7 @@ struct holding {
 struct candidate {
     uint64_t inode;
     struct look look;
-    uint64_t seen_ns;
+    uint64_t seen_ns, born_ns;
     uint32_t holding_cnt;
     struct holding holdings[HOLDING_MAX];
 };
@@ -55,7 +55,7 @@ struct watch; /* trace.c: tree, book, places, looker */
 
 /* Add what `task` has open to `list`. False: it could not be looked at. */
 bool judge_look(struct watch *watch, const struct task *task, struct candidate_list *list);
-/* Sort, one entry for each socket. */
+/* One entry for each socket, in the order of their births. */
 void candidates_merge(struct candidate_list *list);
 /* Make the source lines of these candidates while a process of their images still lives. */
 void judge_resolve(struct watch *watch, const struct task *task, const struct candidate_list *list);

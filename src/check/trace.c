@@ -139,6 +139,8 @@ static void birth(struct watch *w, struct task *task, int fd, bool passive)
     int result = pidfd < 0 ? -ESRCH : look_at(NULL, pidfd, fd, &look);
     if (pidfd >= 0)
         close(pidfd);
+    if (result < 0)
+        task->process->touched = true; /* by something that we may not see */
     /* Refused before connect() came back, for instance. */
     if (result < 0 || !look.tcp || !(look.met || look.connecting || passive))
         return;

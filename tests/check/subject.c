@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -577,6 +578,14 @@ static void run_signal(void)
         pause();
 }
 
+/* Its memory and descriptors are nobody's business. */
+static void run_hidden(void)
+{
+    prctl(PR_SET_DUMPABLE, 0);
+    sink = client_open();
+    conversation_end(server_accept());
+}
+
 static void run_exit7(void)
 {
     exit(7);
@@ -630,6 +639,7 @@ static const struct {
     {"daemon", run_daemon},
     {"daemon-works", run_daemon_works},
     {"signal", run_signal},
+    {"hidden", run_hidden},
     {"exit7", run_exit7},
     {"exit7-leak", run_exit7_leak},
     {"segv", run_segv},
