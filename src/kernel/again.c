@@ -69,9 +69,10 @@ static void sockets_again(struct scan *scan)
             diag_dump_again(scan, i, states);
     for (uint32_t i = 0; i < scan->socket_cnt && asked_cnt < ASK_MAX; i++) {
         const struct scan_socket *s = &scan->sockets[i];
-        if (!is_worth_it(s) || states & 1u << s->linux_state)
+        bool dumped = states & 1u << s->linux_state;
+        if (!is_worth_it(s) || (dumped && !s->gone))
             continue;
-        diag_look_again(scan, i);
+        diag_look_again(scan, i); /* or it went on to a state that was not dumped */
         asked_cnt++;
     }
 }
@@ -97,6 +98,21 @@ static void mark_quiet(struct scan *scan)
     }
 }
 
+/* What is gone when the walk through all processes ends was not hidden, but short-lived. */
+static void hidden_again(struct scan *scan)
+{
+    uint32_t asked_cnt = 0;
+    for (uint32_t i = 0; i < scan->socket_cnt && asked_cnt < ASK_MAX; i++) {
+        struct scan_socket *s = &scan->sockets[i];
+        if (!again_is_hidden(s) || s->linux_state == LINUX_LISTEN)
+            continue;
+        asked_cnt++;
+        diag_look_again(scan, i);
+        if (s->gone)
+            s->wanted = s->interesting = false;
+    }
+}
+
 void again_look(struct scan *scan)
 {
     bool any = false;
@@ -112,4 +128,5 @@ void again_look(struct scan *scan)
         return;
     scan_holds_clear(scan);
     descriptors_look(scan);
+    hidden_again(scan);
 }

@@ -72,12 +72,11 @@ static void link_met(struct look *look, const char *target, int fd)
 static int table_look(struct look *look, int dir)
 {
     struct process_numbers numbers;
-    char name[16], target[64];
+    char target[64];
     uint32_t fd;
     numbers_begin(&numbers, dir, look->fds);
     while (numbers_next(&numbers, &fd)) {
-        snprintf(name, sizeof name, "%u", fd);
-        ssize_t len = readlinkat(dir, name, target, sizeof target - 1);
+        ssize_t len = readlinkat(dir, numbers.name, target, sizeof target - 1);
         look->fd_cnt++;
         if (len <= 0)
             continue;

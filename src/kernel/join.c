@@ -275,18 +275,30 @@ static void put_timer(struct facts *f, const struct scan_socket *s)
         f->keepalive = s->timer == 2 ? FACT_YES : s->timer == 0 ? FACT_NO : FACT_MAYBE;
 }
 
+/* A reference beside descriptors that nobody could name. A fork that has copied its parent's table and
+ * cannot be met yet looks like that, so it counts only if nobody forked. */
+static bool is_passing(const struct scan *scan, const struct scan_socket *s,
+                       const struct scan_hold *hold)
+{
+    if (!scan->unsteady || hold->kind != FACT_HOLDER_OTHER || hold->where)
+        return false;
+    for (uint32_t i = s->hold_first; i != SCAN_NONE; i = scan->holds[i].next)
+        if (scan->holds[i].kind == FACT_HOLDER_DESCRIPTOR)
+            return true;
+    return false;
+}
+
 static void put_holders(const struct scan *scan, struct facts_list *list, struct facts *f,
                         const struct scan_socket *s)
 {
     uint64_t now = process_now_ticks();
     bool nobody = s->inode == 0 && !s->held_by_kernel;
-    f->references = nobody ? 0 : scan->exact ? s->hold_cnt : FACT_UNKNOWN;
     f->holders_known = nobody || scan->exact || scan->holders_all ? FACT_YES : FACT_NO;
     for (uint32_t i = s->hold_first; i != SCAN_NONE; i = scan->holds[i].next) {
         const struct scan_hold *from = &scan->holds[i];
-        struct fact_holder *h = facts_holder_add(list, f);
+        struct fact_holder *h = is_passing(scan, s, from) ? NULL : facts_holder_add(list, f);
         if (!h)
-            return;
+            continue;
         h->kind = from->kind;
         h->fd = from->fd;
         h->tid = from->tid;
@@ -303,6 +315,7 @@ static void put_holders(const struct scan *scan, struct facts_list *list, struct
         if (p->start_ticks && p->start_ticks <= now)
             h->process_us = process_ticks_us(now - p->start_ticks);
     }
+    f->references = nobody ? 0 : scan->exact ? f->holder_cnt : FACT_UNKNOWN;
 }
 
 /* A ring may wait for any socket of its process, and does not tell for which. */

@@ -3,7 +3,9 @@
 #include "kernel/kernel.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "kernel/again.h"
@@ -16,6 +18,7 @@
 #include "kernel/iterators.h"
 #include "kernel/join.h"
 #include "kernel/namespaces.h"
+#include "kernel/process.h"
 #include "kernel/scan.h"
 
 void kernel_view_init(struct kernel_view *view)
@@ -72,6 +75,15 @@ static int sockets_look(struct scan *scan, uint32_t states, char *why, size_t wh
     return 0;
 }
 
+/* The number of the newest process: another one says that somebody forked. */
+static unsigned long newest_process(void)
+{
+    char text[128];
+    ssize_t len = process_read(AT_FDCWD, "/proc/loadavg", text, sizeof text);
+    const char *last = len > 0 ? strrchr(text, ' ') : NULL;
+    return last ? strtoul(last, NULL, 10) : 0;
+}
+
 /* By iterators, which see references as they are, where BPF is to be had. True: done. */
 static bool exact_look(struct scan *scan)
 {
@@ -82,11 +94,13 @@ static bool exact_look(struct scan *scan)
         return false;
     if (!o->states || o->states & 1u << LASTACK_CLOSED)
         states |= 1u << LINUX_CLOSE;
+    unsigned long newest = newest_process();
     if (iterators_look(scan, states, why, sizeof why) != 0) {
         if (why[0])
             text_printf(&scan->view->unseen, "%s\n", why);
         return false;
     }
+    scan->unsteady = newest == 0 || newest != newest_process();
     for (uint32_t i = 0; i < scan->space_cnt; i++)
         space_dump(scan, i, 0);
     join_choose(scan);

@@ -176,6 +176,7 @@ bool numbers_next(struct process_numbers *numbers, uint32_t *number)
         while (numbers->at < numbers->len) {
             const struct linux_entry *e = (const void *)(numbers->buffer + numbers->at);
             numbers->at += e->len;
+            numbers->name = e->name;
             if (to_number(e->name, number))
                 return true;
         }

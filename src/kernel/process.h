@@ -45,6 +45,7 @@ struct process_numbers {
     int dir;
     char *buffer;
     long len, at;
+    const char *name; /* the number as it stands there */
     int error; /* why it ended; 0: all is read */
 };
 /* Takes over `dir`; negative is an empty directory with that error. `buffer`: NUMBERS_LEN bytes. */

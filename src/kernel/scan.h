@@ -160,6 +160,7 @@ struct scan {
     struct scan_index by_inode, by_cookie, by_pid;
     struct scan_stranger *strangers;
     uint32_t stranger_cnt, stranger_cap;
+    bool unsteady;       /* somebody forked meanwhile */
     bool exact;          /* by iterators: the holds are all references that there are */
     bool holders_all;    /* every process could be looked at, and none lies outside of our view */
     bool watchers_all;   /* every epoll could be looked at */
