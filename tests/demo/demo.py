@@ -11,16 +11,19 @@ import time
 
 from gate import ROOT, Gate
 
+KERNEL = ["kernel's own TCP", r"\$ lastack why --stack kernel", "PROBLEM", "CLOSE-WAIT",
+          "forking-server", "accept", "Fix: ", r"\$ lastack end kernel/", "Nothing has been done yet",
+          r"\$ lastack end kernel/\d+ --yes"]
 STORY = {
     "a": ["Ground a", "classic mistake", "FIN is out", "CLOSE-WAIT", "forking-server",
           r"\$ lastack why", "FIN", "2 to 1", "accept", "shutdown", r"\$ lastack end",
           "client: end of stream", "one more line", "client: end of stream",
-          "No connection stays behind", "demo.pcapng", "SYN", "ESTAB -> CLOSE-WAIT",
+          "No connection stays behind"] + KERNEL + ["demo.pcapng", "SYN", "ESTAB -> CLOSE-WAIT",
           "CLOSE-WAIT -> LAST-ACK"],
     "c": ["Ground c", "classic mistake", "FIN is out", "CLOSE-WAIT", "forking-server",
           "FIN is in", "2 to 1", "accept", "shutdown", "lastack end", "client: end of stream",
-          "one more line", "client: end of stream", "No connection stays behind", "demo.pcapng",
-          "ESTAB -> CLOSE-WAIT", "CLOSE-WAIT -> LAST-ACK"],
+          "one more line", "client: end of stream", "No connection stays behind"] + KERNEL +
+         ["demo.pcapng", "ESTAB -> CLOSE-WAIT", "CLOSE-WAIT -> LAST-ACK"],
 }
 STORY["b"] = ["Ground b"] + STORY["a"][1:]
 
