@@ -12,6 +12,7 @@ struct recorder_names {
     struct lines *lines;
     int stacks, sites;
     struct fact_site all[RECORDER_SITE_MAX]; /* id of the first is 1 */
+    bool own[RECORDER_SITE_MAX];             /* the place is the program's, not its runtime's */
     uint32_t cnt;
 };
 
@@ -41,8 +42,11 @@ uint32_t recorder_names_cnt(const struct recorder_names *names)
     return names ? names->cnt : 0;
 }
 
-static bool same_place(const struct fact_site *a, const struct fact_site *b)
+/* Of a runtime's place the whole stack has to be the same. */
+static bool same_place(const struct fact_site *a, const struct fact_site *b, bool own)
 {
+    if (!own && strcmp(a->stack ? a->stack : "", b->stack ? b->stack : "") != 0)
+        return false;
     return a->line == b->line && strcmp(a->function, b->function) == 0 &&
            strcmp(a->file, b->file) == 0 && strcmp(a->module, b->module) == 0;
 }
@@ -71,11 +75,11 @@ void recorder_site_get(struct fact_site *to, const struct recorder_site *from)
 }
 
 /* The id of a place, a new one if there is room; takes over `site->stack`. 0: no room. */
-static uint32_t place_id(struct recorder_names *names, struct fact_site *site)
+static uint32_t place_id(struct recorder_names *names, struct fact_site *site, bool own)
 {
     struct recorder_site record;
     for (uint32_t i = 0; i < names->cnt; i++) {
-        if (same_place(&names->all[i], site)) {
+        if (names->own[i] == own && same_place(&names->all[i], site, own)) {
             free(site->stack);
             return i + 1;
         }
@@ -87,6 +91,7 @@ static uint32_t place_id(struct recorder_names *names, struct fact_site *site)
         free(site->stack);
         return 0;
     }
+    names->own[names->cnt] = own;
     names->all[names->cnt++] = *site;
     return id;
 }
@@ -108,7 +113,7 @@ void recorder_names_add(struct recorder_names *names, const struct recorder_stac
     if (cnt == 0)
         return;
     lines_to_site(&site, frames, cnt);
-    __u32 id = place_id(names, &site);
+    __u32 id = place_id(names, &site, lines_is_own(&frames[lines_pick(frames, cnt)]));
     __u64 key = stack->key;
     if (id)
         bpf_map_update_elem(names->stacks, &key, &id, BPF_ANY);

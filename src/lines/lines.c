@@ -17,6 +17,7 @@
 #define FILE_MAX    192
 #define FRESH_MS    2000 /* how old mappings may be before they are read again */
 #define PERF_MS     5000
+#define PERF_SUM    (96u << 20)
 
 struct known_file {
     uint64_t device, inode;
@@ -182,7 +183,21 @@ static struct file *get_file(struct lines *lines, const struct space *space,
 
 /* ---- names ---- */
 
-static const struct perf_map *get_perf(struct space *space)
+/* Maps of strangers may be large and many: when they take too much, all but one go. */
+static void limit_perf(struct lines *lines, const struct space *keep)
+{
+    size_t sum = 0;
+    for (uint32_t i = 0; i < lines->space_cnt; i++)
+        sum += perf_map_size(lines->spaces[i].perf);
+    for (uint32_t i = 0; i < lines->space_cnt && sum > PERF_SUM; i++) {
+        if (&lines->spaces[i] == keep)
+            continue;
+        perf_map_free(lines->spaces[i].perf);
+        lines->spaces[i].perf = NULL;
+    }
+}
+
+static const struct perf_map *get_perf(struct lines *lines, struct space *space)
 {
     uint64_t now = space_clock_ms();
     if (!space->perf_looked_ms || now - space->perf_looked_ms > PERF_MS) {
@@ -190,6 +205,7 @@ static const struct perf_map *get_perf(struct space *space)
         if (fresh) {
             perf_map_free(space->perf);
             space->perf = fresh;
+            limit_perf(lines, space);
         }
         space->perf_looked_ms = now ? now : 1;
     }
@@ -219,7 +235,7 @@ static unsigned name_address(struct lines *lines, struct space *space, struct ma
         memset(frames, 0, sizeof *frames);
         cnt = 1;
     }
-    const struct perf_map *perf = file || mapping->path[0] == '[' ? NULL : get_perf(space);
+    const struct perf_map *perf = file || mapping->path[0] == '[' ? NULL : get_perf(lines, space);
     for (unsigned i = 0; i < cnt; i++) {
         frames[i].address = pc;
         put_module(&frames[i], mapping);

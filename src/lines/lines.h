@@ -59,6 +59,9 @@ unsigned lines_unwind_thread(struct lines *lines, uint32_t pid, uint32_t tid,
 /* The frame that a reader wants to see: the innermost one outside of libc, the loader, language
  * runtimes and wrappers (a frame with a source file before one without). */
 unsigned lines_pick(const struct lines_frame *frames, unsigned frame_cnt);
+/* False if it is a frame of libc or of a runtime, which many places have in common: then only the whole
+ * stack tells places apart. */
+bool lines_is_own(const struct lines_frame *frame);
 /* Into a site with its stack. */
 void lines_to_site(struct fact_site *site, const struct lines_frame *frames, unsigned frame_cnt);
 

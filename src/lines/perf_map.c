@@ -25,6 +25,7 @@ struct entry {
 
 struct perf_map {
     char *text;
+    size_t size;
     struct entry *entries;
     uint32_t entry_cnt;
 };
@@ -65,6 +66,7 @@ struct perf_map *perf_map_parse(char *text, size_t len)
         return NULL;
     }
     map->text = text;
+    map->size = len + line_cnt * sizeof *map->entries;
     text[len - 1] = '\0'; /* the last line is whole, or not worth a name */
     for (char *line = text, *next; line && map->entry_cnt < line_cnt; line = next) {
         next = memchr(line, '\n', (size_t)(text + len - line));
@@ -85,6 +87,11 @@ void perf_map_free(struct perf_map *map)
         free(map->entries);
     }
     free(map);
+}
+
+size_t perf_map_size(const struct perf_map *map)
+{
+    return map ? map->size : 0;
 }
 
 /* The process's number in its own pid namespace, and its user. */

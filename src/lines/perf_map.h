@@ -16,6 +16,8 @@ struct perf_map *perf_map_read(uint32_t pid);
 /* The same from a text, which it takes over (malloc). */
 struct perf_map *perf_map_parse(char *text, size_t len);
 void perf_map_free(struct perf_map *map);
+/* Memory that it takes. */
+size_t perf_map_size(const struct perf_map *map);
 /* Function, and file and line where the name tells them. */
 bool perf_map_name(const struct perf_map *map, uint64_t address, struct lines_frame *frame);
 

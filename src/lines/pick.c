@@ -37,13 +37,13 @@ static bool is_everybodys(const struct lines_frame *frame)
 static unsigned worth(const struct lines_frame *frame)
 {
     bool jit = strcmp(frame->module, "[jit]") == 0;
-    if (is_everybodys(frame))
+    if (is_everybodys(frame) || (jit && !frame->function[0]))
         return 0;
     if ((frame->program || jit) && frame->file[0])
         return 4;
     if (frame->file[0])
         return 3;
-    return frame->program || (jit && frame->function[0]) ? 2 : 1;
+    return frame->program || jit ? 2 : 1;
 }
 
 unsigned lines_pick(const struct lines_frame *frames, unsigned frame_cnt)
@@ -62,6 +62,11 @@ unsigned lines_pick(const struct lines_frame *frames, unsigned frame_cnt)
         if (strncmp(frames[i].module, "libc", 4) != 0 && strncmp(frames[i].module, "ld-", 3) != 0)
             return i;
     return 0;
+}
+
+bool lines_is_own(const struct lines_frame *frame)
+{
+    return worth(frame) > 0;
 }
 
 static void add_frame(struct text *out, const struct lines_frame *frame)

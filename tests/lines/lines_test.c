@@ -6,8 +6,10 @@
 #include <inttypes.h>
 #include <libgen.h>
 #include <limits.h>
+#include <sched.h>
 #include <signal.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
 #include <sys/ptrace.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
@@ -40,7 +42,7 @@ static const char *victim_path(const char *name)
     return path;
 }
 
-static void victim_begin(struct victim *victim, const char *path, const char *depth)
+static void victim_begin_in(struct victim *victim, const char *path, const char *depth, bool alone)
 {
     int in[2], out[2];
     char ready[16];
@@ -53,6 +55,8 @@ static void victim_begin(struct victim *victim, const char *path, const char *de
         dup2(out[1], STDOUT_FILENO);
         close(in[1]);
         close(out[0]);
+        if (alone && unshare(CLONE_NEWNS) == 0)
+            mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL);
         execl(path, path, depth, (char *)NULL);
         _exit(127);
     }
@@ -62,6 +66,17 @@ static void victim_begin(struct victim *victim, const char *path, const char *de
     ssize_t got = read(out[0], ready, sizeof ready);
     close(out[0]);
     REQUIRE(victim->pid > 0 && got > 0);
+}
+
+static void victim_begin(struct victim *victim, const char *path, const char *depth)
+{
+    victim_begin_in(victim, path, depth, false);
+}
+
+/* In a mount namespace of its own. */
+static void victim_begin_alone(struct victim *victim, const char *path, const char *depth)
+{
+    victim_begin_in(victim, path, depth, true);
 }
 
 /* It sits in read() when the kernel says so. */
@@ -316,6 +331,34 @@ TEST(deleted_program)
     run_command("rm -r %s", folder);
     check_full(frames, cnt, 1);
     CHECK_STR(frames[0].module[0] ? frames[find_frame(frames, cnt, "main")].module : "", "it");
+}
+
+TEST(program_of_another_mount_namespace)
+{
+    struct lines_frame frames[LINES_FRAME_MAX];
+    struct victim victim;
+    char script[128];
+    need_libdw();
+    const char *folder = make_folder();
+    snprintf(script, sizeof script, "%s/script", folder);
+    FILE *file = fopen(script, "w");
+    REQUIRE(file != NULL);
+    fprintf(file, "#!/bin/sh\nmkdir %s/in && mount -t tmpfs none %s/in && cp %s %s/in/it && "
+                  "exec %s/in/it \"$1\"\n", folder, folder, victim_path("victim-optimized"), folder, folder);
+    fchmod(fileno(file), 0700);
+    fclose(file);
+    if (system("unshare -m true 2>/dev/null") != 0) {
+        run_command("rm -r %s", folder);
+        test_skip("no mount namespace here");
+    }
+    victim_begin_alone(&victim, script, "1");
+    victim_snapshot(&victim);
+    struct lines *lines = lines_open();
+    unsigned cnt = lines_unwind(lines, &victim.snapshot, frames);
+    lines_close(lines);
+    victim_end(&victim);
+    run_command("rm -r %s", folder);
+    check_full(frames, cnt, 1);
 }
 
 /* ---- processes that come and go ---- */
@@ -614,6 +657,15 @@ TEST(pick_among_runtimes)
         make_frame("Builtins_X", "", 0, "node", true),
     };
     CHECK_EQ(lines_pick(node, 4), 2);
+    const struct lines_frame java[] = {
+        make_frame("accept", "", 0, "libc.so.6", false),
+        make_frame("Java_sun_nio_ch_Net_accept", "", 0, "libnio.so", false),
+        make_frame("", "", 0, "[jit]", false),
+        make_frame("call_helper", "", 0, "libjvm.so", false),
+    };
+    CHECK_EQ(lines_pick(java, 4), 1); /* code without a name is no place */
+    CHECK(!lines_is_own(&java[1]));
+    CHECK(lines_is_own(&node[2]));
     const struct lines_frame exporter[] = {
         make_frame("read", "", 0, "libc.so.6", false),
         make_frame("poll.Read", "", 0, "node_exporter", true),
