@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """The doctor on living programs that have a fault, in TAP.
 
-    live.py kernel|own LASTACK FAULTS [--stay] [NAME...]
+    live.py kernel|plain|watched|own LASTACK FAULTS [--stay] [NAME...]
 
-All scenarios run at once, each in a network namespace of its own (kernel) or under `lastack run`
-(own), and `lastack why --json` looks at all of them until it has said of each what it must, and of
+All scenarios run at once, each in a network namespace of its own (kernel; plain: looked at without
+BPF; watched: with `lastack watch`) or under `lastack run` (own), and `lastack why --json` looks at all of them until it has said of each what it must, and of
 nobody else anything. --stay: leave them running afterwards, to look around.
 """
 import os
@@ -16,7 +16,7 @@ import tempfile
 import time
 
 from play import Play, command_alone, look, namespaces_here
-from scenarios import PROGRAMS, SCENARIOS, page
+from scenarios import PLAIN, PROGRAMS, SCENARIOS, page, with_history
 
 LIMIT_S = 90        # until all must be said
 QUIET_S, QUIET_LOOKS = 3, 3  # so long, and so often, nothing else may be said
@@ -93,13 +93,19 @@ def short(finding):
             f"({finding['class']}, {finding['severity']}, {sure}): {finding['sentence']}")
 
 
+def wanted_of(world, scenario):
+    """What must be said of it."""
+    if world == "own" and scenario.own is not None:
+        return scenario.own
+    if world == "plain" and scenario.name in PLAIN:
+        return PLAIN[scenario.name]
+    return with_history(scenario) if world == "watched" else scenario.findings
+
+
 def judge(play, findings, recorder):
     """What is missing in this look, and what should not have been said."""
-    wanted = play.scenario.findings
-    if play.own and play.scenario.own is not None:
-        wanted = play.scenario.own
     rest, missing = list(findings), []
-    for want in wanted:
+    for want in play.wanted:
         found = [f for f in rest if fits(play, want, f, recorder)]
         if len(found) < want.count:
             missing.append(f"{want} ({len(found)} of them)")
@@ -120,12 +126,12 @@ def settled(play):
             and time.monotonic() - play.ready_at >= QUIET_S)
 
 
-def watch(plays, lastack, directory):
+def watch(plays, lastack, directory, arguments):
     """Look until all is said."""
     end = time.monotonic() + LIMIT_S
     while time.monotonic() < end and not all(settled(play) for play in plays):
         begun = time.monotonic()
-        said = look(lastack, directory)
+        said = look(lastack, directory, *arguments)
         for play in plays:
             if play.ready_at is not None and play.ready_at < begun and not settled(play):
                 play.looks += 1
@@ -136,6 +142,18 @@ def watch(plays, lastack, directory):
 
 # ---- running ----
 
+def recorder_start(lastack, directory):
+    """`lastack watch`, when it records; None if that is not possible here."""
+    recorder = subprocess.Popen([lastack, "watch", "--lines", "--quiet"], stdin=subprocess.DEVNULL,
+                                stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    while recorder.poll() is None and not look(lastack, directory, "--here")["recorder"]:
+        time.sleep(0.1)
+    if recorder.poll() is None:
+        return recorder
+    print(f"# {recorder.stderr.read().decode(errors='replace').strip()}")
+    return None
+
+
 def start(scenario, world, lastack, faults, directory):
     """The play, or a reason why it is not played."""
     command = [faults, scenario.name]
@@ -145,7 +163,7 @@ def start(scenario, world, lastack, faults, directory):
             return f"{needs} is not installed"
         command = [os.path.join(HERE, word) if os.path.exists(os.path.join(HERE, word)) else word
                    for word in command]
-    if world == "kernel":
+    if world != "own":
         return Play(scenario, command_alone(command))
     os.environ["LASTACK_DIR"] = directory
     return Play(scenario, [lastack, "run", "--grace", "0", "--name", scenario.name, "--", *command],
@@ -154,8 +172,7 @@ def start(scenario, world, lastack, faults, directory):
 
 def tell(number, world, scenario, play):
     """One line of TAP, and what went wrong. True if it is good."""
-    codes = scenario.own if play.own and scenario.own is not None else scenario.findings
-    name = f"{world}: {scenario.name}: {', '.join(f.code for f in codes) or 'nothing'}"
+    name = f"{world}: {scenario.name}: {', '.join(f.code for f in play.wanted) or 'nothing'}"
     good = play.ready_at is not None and not play.missing and not play.strays and play.looks > 0
     print(f"{'' if good else 'not '}ok {number} - {name}")
     if not good:
@@ -181,13 +198,18 @@ def main():
     words = sys.argv[4:]
     stay = "--stay" in words
     names = [word for word in words if word != "--stay"]
-    if world == "kernel" and (os.getuid() != 0 or not namespaces_here()):
+    if world != "own" and (os.getuid() != 0 or not namespaces_here()):
         print("1..0 # SKIP no network namespace here")
         return
     chosen = [s for s in SCENARIOS if not names or s.name in names]
     directory = tempfile.mkdtemp(prefix="lastack-live-")
-    plays, reasons = [], {}
+    plays, reasons, recorder = [], {}, None
     try:
+        if world == "watched":
+            recorder = recorder_start(lastack, directory)
+            if not recorder:
+                print("1..0 # SKIP no recorder here")
+                return
         for scenario in chosen:
             if world == "own" and isinstance(scenario.own, str):
                 continue
@@ -195,15 +217,18 @@ def main():
             if isinstance(play, str):
                 reasons[scenario.name] = play
             else:
-                play.heard = []
+                play.heard, play.wanted = [], wanted_of(world, scenario)
                 plays.append(play)
-        watch(plays, lastack, directory)
+        watch(plays, lastack, directory, ["--no-bpf"] if world == "plain" else [])
         good = report(world, plays, reasons, faults)
         if stay:
             input("They run on; Enter ends them. ")
     finally:
         for play in plays:
             play.stop()
+        if recorder:
+            recorder.terminate()
+            recorder.wait()
         shutil.rmtree(directory, ignore_errors=True)
     sys.exit(0 if good else 1)
 
