@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The program: finds the command and hands over. */
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -67,6 +68,16 @@ static int unknown(const char *word)
     return EXIT_USAGE;
 }
 
+/* What could not be written was not said: a full disk is no "nothing is wrong". */
+static int check_output(const char *name, int status)
+{
+    if (fflush(stdout) == 0 && !ferror(stdout))
+        return status;
+    if (errno != EPIPE) /* who reads no more needs no complaint */
+        fprintf(stderr, "%s: the output could not be written: %s\n", name, strerror(errno));
+    return EXIT_USAGE;
+}
+
 int main(int argc, char **argv)
 {
     char name[32];
@@ -92,5 +103,5 @@ int main(int argc, char **argv)
         return command->main(2, args);
     }
     argv[1] = name;
-    return command->main(argc - 1, argv + 1);
+    return check_output(name, command->main(argc - 1, argv + 1));
 }
