@@ -114,6 +114,16 @@ def known_lives(gate, lastack, facts):
         draw(lastack, f"{facts}/blocked-held.json", "7"), "FIN, not acknowledged", "ESTAB"))
 
 
+def recorded_life(gate, lastack):
+    """One of the kernel's, with a recorder: calls with their places, at both ends."""
+    path = os.path.join(os.path.dirname(os.path.abspath(__file__)), "life.json")
+    whole(gate, lastack, path)
+    gate.verdict("a recorded life has its calls and places", says(
+        draw(lastack, path, "127.0.0.1:18091"), "accept() at main()", "forking-server.c:78",
+        "shutdown(SHUT_WR) at main()", "client.c:62", "read at serve()", "forking-server.c:52",
+        "close(4) at serve()", "left, no FIN", "(client) holds descriptor 3"))
+
+
 def strangers(gate, lastack):
     """Names that would be markup or controls."""
     evil = "<b>&\"'\x1b[2J\u202e\n"
@@ -137,6 +147,7 @@ def main():
     drawn = sum(whole(gate, lastack, path) for path in sorted(glob.glob(facts + "/*.json")))
     gate.verdict("there were lives to draw", [] if drawn > 30 else [f"only {drawn}"])
     known_lives(gate, lastack, facts)
+    recorded_life(gate, lastack)
     strangers(gate, lastack)
     done = subprocess.run([lastack, "why", "1", "--facts", f"{facts}/shared-classic.json", "--svg",
                            "-"], capture_output=True, text=True, check=False)
