@@ -81,6 +81,9 @@ int rules_end_how(const struct facts *f)
     if (f->id == 0)
         return -1;
     bool blocked = facts_are_blocked(f); /* then a FIN cannot leave either */
+    /* The kernel shuts down through a copy of a descriptor: without one a reset is all there is. */
+    if (f->source == FACT_SOURCE_KERNEL && f->holders_known == FACT_YES && descriptor_cnt(f) == 0)
+        blocked = true;
     switch (f->state) {
     case LASTACK_CLOSE_WAIT:
         /* Queued data, then FIN; the peer's acknowledgment ends it. */

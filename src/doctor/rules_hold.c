@@ -31,6 +31,26 @@ static bool holders_all_left_over(const struct facts *f, const struct fact_call 
     return f->holder_cnt > 0;
 }
 
+/* A close on exec ends nothing, nor does the exit of another program that had it by accident. */
+static bool is_attempt(const struct facts *f, const struct fact_call *call)
+{
+    if (call->kind == FACT_CALL_EXEC)
+        return false;
+    for (uint32_t i = 0; i < f->holder_cnt && call->kind == FACT_CALL_EXIT; i++)
+        if (call->program[0] && f->holders[i].program[0] &&
+            strcmp(call->program, f->holders[i].program) != 0)
+            return false;
+    return true;
+}
+
+static const struct fact_call *last_attempt(const struct facts *f)
+{
+    for (uint32_t i = f->close_cnt; i > 0; i--)
+        if (is_attempt(f, &f->closes[i - 1]))
+            return &f->closes[i - 1];
+    return NULL;
+}
+
 /* The close that was meant to end the connection and could not; NULL if there is none. `certain`
  * says how sure that is.
  *
@@ -42,7 +62,7 @@ static bool holders_all_left_over(const struct facts *f, const struct fact_call 
 static const struct fact_call *shared_close(const struct rules_case *c, bool *certain)
 {
     const struct facts *f = c->f;
-    const struct fact_call *last = f->close_cnt ? &f->closes[f->close_cnt - 1] : NULL;
+    const struct fact_call *last = last_attempt(f);
     if (!last || !number_over(last->left, 0) || f->references == 0 ||
         !age_over(last->age_us, c->options->grace_us))
         return NULL;

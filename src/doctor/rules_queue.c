@@ -29,8 +29,19 @@ static void evidence_owners(struct finding *finding, const struct rules_case *c,
         evidence_thread(finding, c, listener->holders[i].pid, listener->holders[i].doing_at);
 }
 
-static void accept_remedy(struct finding *finding)
+static bool all_holders_stopped(const struct facts *listener)
 {
+    for (uint32_t i = 0; listener && i < listener->holder_cnt; i++)
+        if (listener->holders[i].doing != FACT_DOING_STOPPED)
+            return false;
+    return listener && listener->holder_cnt > 0;
+}
+
+static void accept_remedy(struct finding *finding, const struct facts *listener)
+{
+    if (all_holders_stopped(listener) && listener->holders[0].pid != FACT_NO_PID)
+        line_printf(&finding->remedy, "let its process go on: kill -CONT %u",
+                    listener->holders[0].pid);
     line_printf(&finding->remedy,
                 "the missing call is accept(): see what the holder of the listener is "
                 "doing; give it more workers, or a thread that only accepts");
@@ -52,14 +63,6 @@ static bool is_out_of_descriptors(const struct facts *listener)
     return true;
 }
 
-static bool all_holders_stopped(const struct facts *listener)
-{
-    for (uint32_t i = 0; listener && i < listener->holder_cnt; i++)
-        if (listener->holders[i].doing != FACT_DOING_STOPPED)
-            return false;
-    return listener && listener->holder_cnt > 0;
-}
-
 /* ---- one that waits ---- */
 
 static void say_end_in_queue(struct rules_case *c, const struct facts *listener, bool reset)
@@ -79,7 +82,7 @@ static void say_end_in_queue(struct rules_case *c, const struct facts *listener,
     }
     evidence_listener(finding, listener);
     evidence_owners(finding, c, listener);
-    accept_remedy(finding);
+    accept_remedy(finding, listener);
 }
 
 static void say_waits(struct rules_case *c, const struct facts *listener)
@@ -94,7 +97,7 @@ static void say_waits(struct rules_case *c, const struct facts *listener)
     text_add(&finding->sentence, ": no process holds it yet");
     evidence_listener(finding, listener);
     evidence_owners(finding, c, listener);
-    accept_remedy(finding);
+    accept_remedy(finding, listener);
 }
 
 bool rule_unaccepted(struct rules_case *c)
@@ -142,7 +145,7 @@ static void say_full(struct rules_case *c)
                     (unsigned long long)f->overflows);
     evidence_holders(finding, f);
     evidence_owners(finding, c, f);
-    accept_remedy(finding);
+    accept_remedy(finding, f);
 }
 
 static void say_no_descriptors(struct rules_case *c)
