@@ -33,19 +33,47 @@ static struct candidate *candidate_add(struct candidate_list *list)
     return &list->all[list->cnt++];
 }
 
+/* Was `process` forked from `pid`, at however many removes? */
+static fact_bool descends(const struct tree *tree, const struct process *process, uint32_t pid,
+                          uint32_t program)
+{
+    for (; process && process->pid != program; process = tree_process(tree, process->parent))
+        if (process->parent == pid)
+            return FACT_YES;
+    return process ? FACT_NO : FACT_MAYBE; /* some ancestor is gone */
+}
+
 /* How a process came to its descriptor, as far as its history tells. */
-static enum fact_origin origin_of(const struct process *p, const struct connection *c)
+static enum fact_origin origin_of(const struct watch *w, const struct process *p,
+                                  const struct connection *c, int fd)
 {
     if (!c->born_ns)
         return FACT_ORIGIN_UNKNOWN;
     if (p->exec_ns > c->born_ns)
         return FACT_ORIGIN_EXEC;
     for (unsigned i = 0; i < c->call_cnt; i++)
-        if (c->calls[i].kind == FACT_CALL_CLOSE && c->calls[i].pid == p->pid)
+        if (c->calls[i].kind == FACT_CALL_CLOSE && c->calls[i].pid == p->pid &&
+            c->calls[i].fd != fd)
             return FACT_ORIGIN_DUP; /* it had two, and closed the other */
     if (p->pid == c->born_pid)
         return c->passive ? FACT_ORIGIN_ACCEPT : FACT_ORIGIN_SOCKET;
-    return p->birth_ns >= c->born_ns ? FACT_ORIGIN_FORK : FACT_ORIGIN_MESSAGE;
+    if (p->birth_ns >= c->born_ns)
+        return FACT_ORIGIN_FORK;
+    /* Older than the connection; but a fork beside a connect() under way inherits it, too. */
+    fact_bool heir = descends(&w->tree, p, c->born_pid, w->program);
+    return heir == FACT_YES  ? FACT_ORIGIN_FORK
+           : heir == FACT_NO ? FACT_ORIGIN_MESSAGE
+                             : FACT_ORIGIN_UNKNOWN;
+}
+
+/* The exit cut off the very call that closes it. */
+static bool was_being_closed(const struct process *p, const struct connection *c, int fd)
+{
+    for (unsigned i = 0; c && i < c->call_cnt; i++)
+        if (c->calls[i].kind == FACT_CALL_CLOSE && c->calls[i].pid == p->pid &&
+            c->calls[i].fd == fd)
+            return true;
+    return false;
 }
 
 static void look_one(void *arg, int fd, uint64_t inode)
@@ -54,7 +82,7 @@ static void look_one(void *arg, int fd, uint64_t inode)
     struct watch *w = l->watch;
     struct connection *c = book_find(&w->book, inode);
     struct look look;
-    if (c && (c->outside || c->told))
+    if (c && (c->outside || c->told || was_being_closed(l->process, c, fd)))
         return;
     int result = look_at(&w->looker, l->pidfd, fd, &look);
     if (result < 0 && result != -EBADF)
@@ -78,7 +106,7 @@ static void look_one(void *arg, int fd, uint64_t inode)
     struct holding *h = &candidate->holdings[0];
     h->pid = l->process->pid;
     h->fd = fd;
-    h->origin = origin_of(l->process, c);
+    h->origin = origin_of(w, l->process, c, fd);
     h->execed = c->born_ns && l->process->exec_ns > c->born_ns;
     memcpy(h->program, l->process->program, sizeof h->program);
 }

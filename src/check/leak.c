@@ -321,8 +321,11 @@ static void make_key(struct check_leak *leak)
                     born->line);
     for (uint32_t i = 0; i < f->holder_cnt; i++)
         text_printf(&leak->key, "%s %d\n", f->holders[i].program, f->holders[i].origin);
-    text_printf(&leak->key, "%u",
-                f->passive == FACT_NO ? f->tuple.remote_port : f->tuple.local_port);
+    /* The service: our port if we were called, else theirs; if that is not known, ports may be
+     * anything. */
+    if (f->passive != FACT_MAYBE)
+        text_printf(&leak->key, "%u",
+                    f->passive == FACT_YES ? f->tuple.local_port : f->tuple.remote_port);
 }
 
 /* The group that `leak` belongs to: an older one, or itself. */

@@ -193,28 +193,42 @@ static void at_exec(struct watch *w, uint32_t pid, struct task *task)
         go_on(now, PTRACE_CONT, 0);
 }
 
+/* SIGKILL reaches a thread that is stopped at its exit, too: then there is nothing left to look at.
+ */
+static bool is_stopped(const struct task *task)
+{
+    unsigned long message;
+    return ptrace(PTRACE_GETEVENTMSG, (pid_t)task->tid, NULL, &message) == 0;
+}
+
 /* The last thread of a process: what has it open? */
-static void at_exit(struct watch *w, struct task *task)
+static void look_at_exit(struct watch *w, struct task *task)
 {
     struct process *process = task->process;
+    process->last_tid = task->tid;
+    task->candidates = calloc(1, sizeof *task->candidates);
+    if (!task->candidates || !judge_look(w, task, task->candidates)) {
+        w->unseen_cnt++;
+        w->judge.report.blind = w->judge.report.blind || (process->touched && is_stopped(task));
+    }
+    if (task->candidates) {
+        candidates_merge(task->candidates);
+        judge_resolve(w, task, task->candidates);
+    }
+    before_image_goes(w, process);
+}
+
+static void at_exit(struct watch *w, struct task *task)
+{
     if (!task->leaving) {
         task->leaving = true;
         task->exit_signal = (int)(message_of(task) & 0x7f);
-        process->live_cnt--;
+        task->process->live_cnt--;
+        if (task->call == CALL_CONNECT && !w->over)
+            birth(w, task, task->fd, false); /* the exit cut it off, but it may have been made */
     }
-    if (process->live_cnt == 0 && !w->over && !task->candidates && w->started) {
-        process->last_tid = task->tid;
-        task->candidates = calloc(1, sizeof *task->candidates);
-        if (!task->candidates || !judge_look(w, task, task->candidates)) {
-            w->unseen_cnt++;
-            w->judge.report.blind = w->judge.report.blind || process->touched;
-        }
-        if (task->candidates) {
-            candidates_merge(task->candidates);
-            judge_resolve(w, task, task->candidates);
-        }
-        before_image_goes(w, process);
-    }
+    if (task->process->live_cnt == 0 && !w->over && !task->candidates && w->started)
+        look_at_exit(w, task);
     go_on(task, PTRACE_CONT, 0);
 }
 

@@ -189,7 +189,7 @@ static void put_callers(const struct screen *screen, const struct fact_site *bor
         at += len + (at[len] == '\n');
         /* Below main(), and a thread's first function, lies nothing of the program. */
         last = strncmp(text_string(&frame), "start_thread ", 13) == 0;
-        if (begun && !last) {
+        if (begun && !last && text_string(&frame)[0] != '?') {
             text_clear(&line);
             text_add_shown(&line, text_string(&frame));
             screen_paragraph(screen, "     from  ", text_string(&line));
