@@ -40,6 +40,9 @@ struct details {
     struct cpu_look *cpus; /* by first lead of a process */
     uint32_t process_cnt, flags_cnt;
     bool find_calls;
+    const struct census *census;
+    uint64_t cgroup; /* the last one, */
+    char container[64]; /* and its name */
     bool *cut; /* by record: some thread of a holder could not be looked at */
     uint32_t first;
 };
@@ -52,8 +55,11 @@ struct subject {
     struct process_stat stat;
     struct lead *leads;
     uint32_t lead_cnt;
-    struct call_thread *threads;
+    const struct call_thread *threads;
+    struct call_thread *own_threads; /* if they are ours to free */
     uint32_t thread_cnt;
+    const struct call_thread *told; /* whose doing `telling` has */
+    struct fact_holder telling;
     bool cut;
     uint32_t fd_limit;
     char container[64];
@@ -169,9 +175,42 @@ static uint32_t limit_read(int dir)
     return limit < UINT32_MAX ? (uint32_t)limit : 0;
 }
 
-static bool subject_open(struct subject *s)
+static void container_read(struct subject *s)
 {
     char cgroup[2048];
+    int dir = s->dir >= 0 ? s->dir : process_open(s->pid);
+    if (dir < 0)
+        return;
+    if (process_read(dir, "cgroup", cgroup, sizeof cgroup) > 0)
+        container_name(cgroup, s->container, sizeof s->container);
+    if (s->dir < 0)
+        close(dir);
+}
+
+/* All is known already. `dir` stays closed: few processes are asked for more. */
+static void subject_take(struct subject *s, const struct census_process *p)
+{
+    s->dir = -1;
+    s->stat = p->stat;
+    s->fd_limit = p->fd_limit;
+    s->threads = s->d->census->threads + p->thread_first;
+    s->thread_cnt = p->thread_cnt;
+    if (!p->cgroup || p->cgroup != s->d->cgroup) {
+        container_read(s);
+        memcpy(s->d->container, s->container, sizeof s->container);
+        s->d->cgroup = p->cgroup;
+    } else {
+        memcpy(s->container, s->d->container, sizeof s->container);
+    }
+}
+
+static bool subject_open(struct subject *s)
+{
+    const struct census_process *known = census_find(s->d->census, s->pid);
+    if (known) {
+        subject_take(s, known);
+        return true;
+    }
     s->dir = process_open(s->pid);
     if (s->dir < 0)
         return false;
@@ -180,10 +219,25 @@ static bool subject_open(struct subject *s)
         return false;
     }
     s->fd_limit = limit_read(s->dir);
-    if (process_read(s->dir, "cgroup", cgroup, sizeof cgroup) > 0)
-        container_name(cgroup, s->container, sizeof s->container);
-    s->thread_cnt = call_threads(s->dir, &s->threads, &s->cut);
+    container_read(s);
+    s->thread_cnt = call_threads(s->dir, &s->own_threads, &s->cut);
+    s->threads = s->own_threads;
     return true;
+}
+
+static void subject_close(struct subject *s)
+{
+    free(s->own_threads);
+    if (s->dir >= 0)
+        close(s->dir);
+}
+
+/* /proc/PID, opened when it is asked for. */
+static int subject_dir(struct subject *s)
+{
+    if (s->dir < 0)
+        s->dir = process_open(s->pid);
+    return s->dir;
 }
 
 /* The record that descriptor `fd` of this process leads to; NULL: none that we look at. */
@@ -225,7 +279,7 @@ static void watch_put(struct subject *s, const struct call_thread *thread,
 enum rank { RANK_NONE, RANK_ANY, RANK_FIRST, RANK_RUNNING, RANK_POLLER, RANK_ON_IT };
 
 /* Which socket a call works on; OTHER if it is none (a pipe, a terminal). */
-static void doing_subject(const struct subject *s, struct fact_holder *h,
+static void doing_subject(struct subject *s, struct fact_holder *h,
                           const struct call_thread *thread)
 {
     int32_t fd = (int32_t)thread->args[0];
@@ -241,20 +295,25 @@ static void doing_subject(const struct subject *s, struct fact_holder *h,
     uint64_t cookie = kernel_descriptor_cookie(s->pid, fd);
     if (cookie)
         h->doing_id = cookie;
-    else if (!call_is_gone(s->dir, thread->tid, fd))
+    else if (!call_is_gone(subject_dir(s), thread->tid, fd))
         h->doing = FACT_DOING_OTHER;
 }
 
-static void doing_put(const struct subject *s, struct fact_holder *h,
-                      const struct call_thread *thread)
+static void doing_put(struct subject *s, struct fact_holder *h, const struct call_thread *thread)
 {
-    h->doing = call_doing(thread, h->doing_text);
-    h->doing_id = FACT_UNKNOWN;
-    doing_subject(s, h, thread);
+    if (s->told != thread) { /* the same for all that it holds */
+        s->telling.doing = call_doing(thread, s->telling.doing_text);
+        s->telling.doing_id = FACT_UNKNOWN;
+        doing_subject(s, &s->telling, thread);
+        s->told = thread;
+    }
+    h->doing = s->telling.doing;
+    h->doing_id = s->telling.doing_id;
+    memcpy(h->doing_text, s->telling.doing_text, sizeof h->doing_text);
 }
 
 /* Highest rank so far, by lead. */
-static void lead_rank(const struct subject *s, uint8_t *ranks, uint32_t at,
+static void lead_rank(struct subject *s, uint8_t *ranks, uint32_t at,
                       const struct call_thread *thread, enum rank rank)
 {
     const struct lead *lead = &s->leads[at];
@@ -378,7 +437,7 @@ static fact_bool close_on_exec(struct subject *s, const struct lead *lead)
     else
         snprintf(path, sizeof path, "fdinfo/%d", lead->fd);
     s->d->flags_cnt++;
-    ssize_t len = process_read(s->dir, path, text, sizeof text);
+    ssize_t len = process_read(subject_dir(s), path, text, sizeof text);
     const char *line = len > 0 ? strstr(text, "flags:") : NULL;
     if (!line)
         return FACT_MAYBE;
@@ -428,8 +487,7 @@ static void subject_look(struct details *d, struct lead *leads, uint32_t lead_cn
     for (uint32_t i = 0; i < lead_cnt; i++)
         if (!leads[i].watch)
             holder_put(&s, &leads[i], age_us, &flags_cnt);
-    free(s.threads);
-    close(s.dir);
+    subject_close(&s);
 }
 
 /* ---- CPU ---- */
@@ -520,10 +578,10 @@ static void processes_look(struct details *d, struct kernel_view *view)
 }
 
 void details_add(struct facts_list *list, uint32_t first, const struct kernel_options *options,
-                 bool find_calls, struct kernel_view *view)
+                 bool find_calls, const struct census *census, struct kernel_view *view)
 {
     bool asked = options->id || options->port || options->pid;
-    struct details d = {.list = list, .first = first, .find_calls = find_calls};
+    struct details d = {.list = list, .first = first, .find_calls = find_calls, .census = census};
     d.cpus = malloc(DETAILS_PROCESS_MAX * sizeof *d.cpus);
     if (!d.cpus || !leads_make(&d, asked)) {
         list->failed = true;

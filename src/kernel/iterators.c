@@ -258,6 +258,12 @@ static void take_task(struct look *look, const struct record_task *r)
         look->tasks[look->task_cnt++] = *r;
 }
 
+static void take_thread(struct look *look, const struct record_thread *r)
+{
+    if (look_grow(look, &look->threads, look->thread_cnt, &look->thread_cap, sizeof *look->threads))
+        look->threads[look->thread_cnt++] = *r;
+}
+
 static void take(struct look *look, const struct record_head *r)
 {
     switch (r->kind) {
@@ -270,6 +276,7 @@ static void take(struct look *look, const struct record_head *r)
     case RECORD_RING: take_special(look, (const void *)r); break;
     case RECORD_MESSAGE: take_message(look, (const void *)r); break;
     case RECORD_TASK: take_task(look, (const void *)r); break;
+    case RECORD_THREAD: take_thread(look, (const void *)r); break;
     default: break;
     }
 }
@@ -435,6 +442,7 @@ static void look_free(struct look *look)
     free(look->queued);
     free(look->messages);
     free(look->tasks);
+    free(look->threads);
     free(look->spaces_again);
 }
 
@@ -470,6 +478,7 @@ int iterators_look(struct scan *scan, uint32_t states, char *why, size_t why_len
         scan_forget(scan);
     } else {
         references_name(&look);
+        look_census(&look, &scan->census);
         scan->exact = true;
         scan->failed |= look.failed;
         scan->view->bpf = true;

@@ -57,6 +57,8 @@ struct look {
     uint32_t message_cnt, message_cap;
     struct record_task *tasks;
     uint32_t task_cnt, task_cap;
+    struct record_thread *threads;
+    uint32_t thread_cnt, thread_cap;
     /* of the records under way */
     uint32_t space;       /* that is dumped; SCAN_NONE: descriptors */
     uint32_t socket;      /* the last; SCAN_NONE: not wanted */
@@ -78,5 +80,8 @@ bool references_hide(struct look *look);
 /* Holds for what both looks (or, if there was one, that) could not find a descriptor for; watchers;
  * creators; origins. */
 void references_name(struct look *look);
+
+/* All processes and threads that were met; empty if that cannot be. */
+void look_census(struct look *look, struct census *census);
 
 #endif

@@ -169,10 +169,13 @@ int facts_from_kernel(struct facts_list *list, const struct kernel_options *opti
     scan_init(&scan, options, view);
     int error = look(&scan, list, why, why_len);
     bool exact = scan.exact;
+    struct census census = scan.census;
+    scan.census = (struct census){0};
     list->taken_ns = scan.start_ns;
     view->namespaces = scan.space_cnt - scan.unseen_spaces;
     scan_free(&scan);
     if (!error && !options->no_details && !options->no_holders)
-        details_add(list, first, options, !exact, view);
+        details_add(list, first, options, !exact, &census, view);
+    census_free(&census);
     return error;
 }

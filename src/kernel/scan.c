@@ -117,6 +117,7 @@ void scan_free(struct scan *scan)
     }
     for (uint32_t i = 0; i < scan->hold_cnt; i++)
         free(scan->holds[i].where);
+    census_free(&scan->census);
     free(scan->spaces);
     free(scan->sockets);
     free(scan->holds);

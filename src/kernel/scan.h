@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "doctor/facts.h"
+#include "kernel/census.h"
 #include "kernel/kernel.h"
 
 #define SCAN_SOCKET_MAX 1000000u /* what we remember at most, */
@@ -161,6 +162,7 @@ struct scan {
     struct scan_stranger *strangers;
     uint32_t stranger_cnt, stranger_cap;
     bool unsteady;       /* somebody forked meanwhile */
+    struct census census; /* of iterators; else empty */
     bool exact;          /* by iterators: the holds are all references that there are */
     bool holders_all;    /* every process could be looked at, and none lies outside of our view */
     bool watchers_all;   /* every epoll could be looked at */

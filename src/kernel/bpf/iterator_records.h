@@ -22,7 +22,8 @@ enum record_kind {
     RECORD_EPOLL,
     RECORD_RING,
     RECORD_MESSAGE,    /* a file in flight, in the receive queue of an AF_UNIX socket */
-    RECORD_TASK,       /* whose credentials are whose */
+    RECORD_TASK,       /* a process: whose credentials are whose, limits */
+    RECORD_THREAD,     /* what a thread does */
 };
 
 struct record_head {
@@ -135,6 +136,20 @@ struct record_task {
     __u64 started_ns;  /* the same on the clock that stands still in sleep (CLOCK_MONOTONIC) */
     __u64 cred;
     char comm[16];
+    __u64 cgroup;      /* id in the unified hierarchy */
+    __u64 fd_limit;
+    __u32 threads;
+    __u32 state;       /* of its first thread: bits of task_struct.__state and .exit_state */
+};
+
+struct record_thread {
+    struct record_head head;
+    __u32 pid, tid;
+    __s32 call;        /* -1: asleep, but in no system call */
+    __u8 running;
+    __u8 known;        /* `call` is; not on every architecture */
+    __u8 pad[6];
+    __u64 args[6];
 };
 
 #endif

@@ -530,15 +530,19 @@ int iterate_messages(struct bpf_iter__unix *ctx)
     return 0;
 }
 
-/* ---- whose credentials ---- */
+/* ---- processes and threads ---- */
 
-SEC("iter/task")
-int iterate_tasks(struct bpf_iter__task *ctx)
+#define RLIMIT_NOFILE 7
+
+#ifdef __TARGET_ARCH_x86
+struct pt_regs {
+    unsigned long r10, r9, r8, dx, si, di, orig_ax, ip, sp;
+} __attribute__((preserve_access_index));
+#endif
+
+static __always_inline void write_task(struct seq_file *seq, struct task_struct *task)
 {
-    struct task_struct *task = ctx->task;
     struct record_task r = {.head = HEAD(RECORD_TASK, r)};
-    if (!task || task->flags & PF_KTHREAD || task->pid != task->tgid)
-        return 0;
     r.pid = task->tgid;
     r.parent = task->real_parent->tgid;
     bpf_probe_read_kernel(r.comm, sizeof r.comm, task->comm);
@@ -546,6 +550,50 @@ int iterate_tasks(struct bpf_iter__task *ctx)
     r.started_ns = task->start_time;
     r.executed = task->self_exec_id != task->parent_exec_id;
     r.cred = (u64)task->real_cred;
+    r.cgroup = task->cgroups->dfl_cgrp->kn->id;
+    r.threads = task->signal->nr_threads;
+    r.fd_limit = task->signal->rlim[RLIMIT_NOFILE].rlim_cur;
+    r.state = task->__state | task->exit_state;
+    WRITE(seq, r);
+}
+
+/* A 32-bit program, whose calls have other numbers, has its stack and its code below 4 GB. */
+static __always_inline void fill_call(struct record_thread *r, struct task_struct *task)
+{
+#ifdef __TARGET_ARCH_x86
+    struct pt_regs *regs = (void *)bpf_task_pt_regs(task);
+    r->call = regs->orig_ax;
+    r->known = 1;
+    if (regs->sp >> 32 == 0 && regs->ip >> 32 == 0)
+        r->call = -1;
+    r->args[0] = regs->di;
+    r->args[1] = regs->si;
+    r->args[2] = regs->dx;
+    r->args[3] = regs->r10;
+    r->args[4] = regs->r8;
+    r->args[5] = regs->r9;
+#else
+    r->call = -1;
+#endif
+}
+
+SEC("iter/task")
+int iterate_tasks(struct bpf_iter__task *ctx)
+{
+    struct task_struct *task = ctx->task;
+    struct record_thread r = {.head = HEAD(RECORD_THREAD, r)};
+    if (!task || task->flags & PF_KTHREAD)
+        return 0;
+    if (task->pid == task->tgid)
+        write_task(ctx->meta->seq, task);
+    if (task->exit_state)
+        return 0;
+    r.pid = task->tgid;
+    r.tid = task->pid;
+    r.running = task->__state == 0;
+    r.call = -1;
+    if (!r.running)
+        fill_call(&r, task);
     WRITE(ctx->meta->seq, r);
     return 0;
 }

@@ -106,10 +106,16 @@ struct net { struct ns_common ns; u64 net_cookie; };
 typedef struct { struct net *net; } possible_net_t;
 struct nsproxy { struct net *net_ns; };
 
-struct signal_struct { int nr_threads; };
+struct rlimit { unsigned long rlim_cur, rlim_max; };
+struct signal_struct { int nr_threads; struct rlimit rlim[16]; };
+struct kernfs_node { u64 id; };
+struct cgroup { struct kernfs_node *kn; };
+struct css_set { struct cgroup *dfl_cgrp; };
 struct mm_struct { u64 start_code; };
 struct task_struct {
+    unsigned int __state;
     unsigned int flags;
+    int exit_state;
     int pid, tgid;
     char comm[16];
     const struct cred *real_cred, *cred;
@@ -117,6 +123,7 @@ struct task_struct {
     struct nsproxy *nsproxy;
     struct task_struct *real_parent, *group_leader;
     struct signal_struct *signal;
+    struct css_set *cgroups;
     struct mm_struct *mm;
     u64 start_time, start_boottime, self_exec_id, parent_exec_id;
 };
