@@ -167,8 +167,10 @@ bool rule_orphan(struct rules_case *c)
 {
     const struct facts *f = c->f;
     bool waits_peer = f->state == LASTACK_FIN_WAIT_2;
+    /* Of what waits with nothing but a timer the kernel keeps no other stamp. */
+    bool timed = waits_peer && f->state_us == FACT_UNKNOWN && fact_known(f->timer_us);
     if (!nobody_holds(f) || (!waits_peer && !is_closing(f)) ||
-        !age_over(f->state_us, c->options->grace_us))
+        (!timed && !age_over(f->state_us, c->options->grace_us)))
         return false;
     struct finding *finding = finding_add(
         c, waits_peer ? FINDING_FIN_WAIT_ORPHAN : FINDING_ORPHAN_CLOSING, SEVERITY_NOTE, true);
