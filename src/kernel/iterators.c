@@ -335,25 +335,35 @@ static int pass(struct look *look, struct bpf_object *object, const char *name)
 }
 
 /* The sockets of one namespace are those that the iterator's maker sees. */
-static int pass_space(struct look *look, struct bpf_object *object, uint32_t space)
+static int pass_space(struct look *look, struct bpf_object *object, uint32_t space,
+                      const char *name)
 {
     const struct scan_space *s = &look->scan->spaces[space];
     int here, error = 0;
     look->space = space;
-    if (s->empty || (look->again && !look->spaces_again[space]))
-        return 0;
     if (s->here)
-        return pass(look, object, "iterate_sockets");
+        return pass(look, object, name);
     here = open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC);
     if (here < 0 || s->fd < 0 || setns(s->fd, CLONE_NEWNET) != 0) {
         look->scan->unseen_spaces += !look->again;
     } else {
-        error = pass(look, object, "iterate_sockets");
+        error = pass(look, object, name);
         if (setns(here, CLONE_NEWNET) != 0 && !error)
             error = -errno;
     }
     if (here >= 0)
         close(here);
+    return error;
+}
+
+/* The sockets of AF_UNIX, with what is in flight in them, have namespaces like all others; one that
+ * has no TCP socket may have what carries one. */
+static int pass_messages(struct look *look, struct bpf_object *object)
+{
+    int error = 0;
+    for (uint32_t i = 0; i < look->scan->space_cnt && !error; i++)
+        error = pass_space(look, object, i, "iterate_messages");
+    look->space = SCAN_NONE;
     return error;
 }
 
@@ -370,7 +380,8 @@ static int look_once(struct look *look, struct bpf_object *object)
 {
     int error = 0;
     for (uint32_t i = 0; i < look->scan->space_cnt && !error; i++)
-        error = pass_space(look, object, i);
+        if (!look->scan->spaces[i].empty && (!look->again || look->spaces_again[i]))
+            error = pass_space(look, object, i, "iterate_sockets");
     look->space = look->process = SCAN_NONE;
     if (!error)
         error = pass(look, object, "iterate_descriptors");
@@ -392,7 +403,7 @@ static int look_all(struct look *look, struct bpf_object *object, uint32_t state
     error = want(object, states, true);
     if (!error)
         error = look_once(look, object);
-    return error ? error : pass(look, object, "iterate_messages");
+    return error ? error : pass_messages(look, object);
 }
 
 /* ---- opening ---- */
