@@ -102,7 +102,7 @@ static const char doc[] =
     "connections that begin while it runs are known completely.\n"
     "\n"
     "Examples:\n"
-    "  lastack watch                        record; in another terminal: lastack why\n"
+    "  lastack watch                        record; elsewhere: lastack why\n"
     "  lastack watch --lines                with lines of source\n"
     "  lastack watch --lines --port 8080    with lines of one service only\n"
     "  lastack watch --lines --sample 1/100 with lines on a machine that is busy\n"

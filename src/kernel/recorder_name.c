@@ -14,6 +14,7 @@ struct recorder_names {
     struct fact_site all[RECORDER_SITE_MAX]; /* id of the first is 1 */
     bool own[RECORDER_SITE_MAX];             /* the place is the program's, not its runtime's */
     uint32_t cnt;
+    uint64_t retry_ns; /* when one more stack without a name may be asked for again */
 };
 
 struct recorder_names *recorder_names_open(int stacks, int sites)
@@ -74,6 +75,19 @@ void recorder_site_get(struct fact_site *to, const struct recorder_site *from)
     to->stack = strndup(from->stack, sizeof from->stack);
 }
 
+#define RETRY_EVERY_NS UINT64_C(50000000)
+
+/* Its process is gone already. Another one with the same key may come: it shall send its stack, too,
+ * but programs that can never be named must not keep us busy. */
+static void ask_again(struct recorder_names *names, __u64 key)
+{
+    uint64_t now = recorder_now_ns();
+    if (now < names->retry_ns)
+        return;
+    names->retry_ns = now + RETRY_EVERY_NS;
+    bpf_map_delete_elem(names->stacks, &key);
+}
+
 /* The id of a place, a new one if there is room; takes over `site->stack`. 0: no room. */
 static uint32_t place_id(struct recorder_names *names, struct fact_site *site, bool own)
 {
@@ -110,11 +124,13 @@ void recorder_names_add(struct recorder_names *names, const struct recorder_stac
     };
     memcpy(snapshot.reg, stack->reg, sizeof snapshot.reg);
     unsigned cnt = lines_unwind(names->lines, &snapshot, frames);
-    if (cnt == 0)
+    __u64 key = stack->key;
+    if (cnt == 0) {
+        ask_again(names, key);
         return;
+    }
     lines_to_site(&site, frames, cnt);
     __u32 id = place_id(names, &site, lines_is_own(&frames[lines_pick(frames, cnt)]));
-    __u64 key = stack->key;
     if (id)
         bpf_map_update_elem(names->stacks, &key, &id, BPF_ANY);
 }

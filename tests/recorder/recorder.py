@@ -379,6 +379,27 @@ def events_of_one_port():
         equal(out, "", f"events of other ports than 1 (mine was {other.port})")
 
 
+def lines_of_some_only():
+    """Where a stack is not wanted, the rest is recorded all the same."""
+    for options in (["--pid", "1"], ["--port", "1"], ["--sample", "1/1000000"]):
+        recorder = Recorder("--lines", *options)
+        with Story("leak") as story:
+            fact = story.fact(lambda f: f["state"] == "CLOSE-WAIT")
+        recorder.end()
+        expect(not fact.get("born_at") and not fact.get("eof_read_at"), f"{options}: {fact}")
+        expect(known(fact["eof_read_us"]) and not fact.get("at_least"), f"{options}: {fact}")
+
+
+def without_calls():
+    """Last closes and ends read are seen, others are not, and nothing is said of them."""
+    recorder = Recorder("--no-calls")
+    with Story("forked") as story:
+        fact = story.fact(lambda f: f["state"] == "ESTAB")
+        equal((fact.get("closes") or [], fact.get("close_all")), ([], "unknown"), "closes")
+        expect(known(fact["born_us"]) and not fact.get("at_least"), fact)
+    recorder.end()
+
+
 def older_than_the_recorder():
     """Only what is known is said."""
     with Story("unread") as story:
@@ -397,7 +418,8 @@ def it_leaves_nothing():
 
 
 def main():
-    alone = [ten_thousand, memory_that_is_full, events, events_of_one_port, older_than_the_recorder,
+    alone = [ten_thousand, memory_that_is_full, events, events_of_one_port, lines_of_some_only, without_calls,
+             older_than_the_recorder,
              it_leaves_nothing]
     print(f"1..{len(CASES) + len(alone)}", flush=True)
     number, bad, reason, recorder = 0, 0, None, None
