@@ -531,7 +531,8 @@ static void put_siblings(struct watch *w, struct check_leak *leak)
     for (unsigned i = 1; i < END_MAX; i++)
         if (all.ends[i].cnt > all.ends[best].cnt)
             best = i;
-    if (f->sibling_closed_cnt && all.ends[best].cnt)
+    const struct place *end = all.ends[best].place;
+    if (f->sibling_closed_cnt && end && end->resolved && end->site.function[0])
         f->sibling_close_at = site_of(w, &leak->list, all.ends[best].place);
 }
 

@@ -272,8 +272,8 @@ void place_ended(struct place *birth, struct place *end)
 
 bool place_equal(const struct place *a, const struct place *b)
 {
-    if (a == b || !a->resolved || !b->resolved)
-        return a == b;
+    if (a == b || !a->resolved || !b->resolved || !a->site.function[0])
+        return a == b; /* a module's name alone says nothing */
     return a->site.line == b->site.line && strcmp(a->site.function, b->site.function) == 0 &&
            strcmp(a->site.file, b->site.file) == 0 && strcmp(a->site.module, b->site.module) == 0;
 }

@@ -166,9 +166,10 @@ def error_path(ground):
     leak = only_leak(report, "open-at-exit")
     equal(status, 1, "exit status")
     facts = leak["facts"]
-    near(facts["born_at"], "server_accept", "accept")
-    near(facts["sibling_close_at"], "conversation_end", "close")
-    equal((facts["sibling_cnt"], facts["sibling_closed_cnt"]), (2, 2), "siblings")
+    near(facts.get("born_at"), "server_accept", "accept")
+    near(facts.get("sibling_close_at"), "conversation_end", "close")
+    if WITH_LINES:
+        equal((facts["sibling_cnt"], facts["sibling_closed_cnt"]), (2, 2), "siblings")
     equal(facts["state"], "CLOSE-WAIT", "state")
     equal(facts["holders"][0]["origin"], "accept", "origin")
 
@@ -176,26 +177,26 @@ def error_path(ground):
 def end_read(ground):
     """The end of the stream was read, and nobody closed."""
     leak = only_leak(ground.subject("end-read")[0], "end-consumed")
-    near(leak["facts"]["born_at"], "server_accept", "accept")
+    near(leak["facts"].get("born_at"), "server_accept", "accept")
 
 
 def end_unread(ground):
     """The end came long before the exit."""
     leak = only_leak(ground.subject("end-unread")[0], "unread-end")
-    near(leak["facts"]["born_at"], "server_accept", "accept")
+    near(leak["facts"].get("born_at"), "server_accept", "accept")
     equal(leak["certain"], True, "certain")
 
 
 def client_open(ground):
     """The end that connected."""
     leak = only_leak(ground.subject("client-open")[0], "open-at-exit")
-    near(leak["facts"]["born_at"], "client_open", "connect")
+    near(leak["facts"].get("born_at"), "client_open", "connect")
 
 
 def child_exit(ground):
     """A child leaves the closing of what it inherited to its exit."""
     leak = only_leak(ground.subject("child-exit")[0], "open-at-exit")
-    near(leak["facts"]["born_at"], "server_accept", "accept")
+    near(leak["facts"].get("born_at"), "server_accept", "accept")
     holder = leak["facts"]["holders"][0]
     equal(holder["origin"], "fork", "origin")
     check(holder["pid"] != leak["facts"]["creator_pid"], "the child is the holder")
@@ -205,7 +206,7 @@ def child_exit(ground):
 def exec_heir(ground):
     """A program that was started kept the descriptor; its birth is known all the same."""
     leak = only_leak(ground.subject("exec-heir")[0], "heir-holds")
-    near(leak["facts"]["born_at"], "server_accept", "accept")
+    near(leak["facts"].get("born_at"), "server_accept", "accept")
     holder = leak["facts"]["holders"][0]
     equal((holder["program"], holder["origin"]), ("cat", "exec"), "holder")
 
@@ -213,13 +214,13 @@ def exec_heir(ground):
 def dup(ground):
     """The second descriptor stayed."""
     leak = only_leak(ground.subject("dup")[0], "dup-holds")
-    near(leak["facts"]["born_at"], "server_accept", "accept")
+    near(leak["facts"].get("born_at"), "server_accept", "accept")
 
 
 def not_blocking(ground):
     """Born where connect() was called, not where it was waited for."""
     leak = only_leak(ground.subject("not-blocking")[0], "open-at-exit")
-    near(leak["facts"]["born_at"], "run_not_blocking", "not-blocking")
+    near(leak["facts"].get("born_at"), "run_not_blocking", "not-blocking")
 
 
 def families(ground):
@@ -230,14 +231,14 @@ def families(ground):
             continue # no IPv6 here
         leak = only_leak(ground.subject(name)[0], "open-at-exit")
         check(leak["examples"][0].startswith(local), leak["examples"])
-        near(leak["facts"]["born_at"], "server_accept", "accept")
+        near(leak["facts"].get("born_at"), "server_accept", "accept")
         equal(leak["facts"]["fin_consumed"], False, "the FIN that nobody read")
 
 
 def thread(ground):
     """Born in a thread that is gone."""
     leak = only_leak(ground.subject("thread")[0], "open-at-exit")
-    near(leak["facts"]["born_at"], "client_open", "connect")
+    near(leak["facts"].get("born_at"), "client_open", "connect")
     if WITH_LINES:
         check("leave_open" in leak["facts"]["born_at"]["stack"], "its caller is in the stack")
 
@@ -245,7 +246,7 @@ def thread(ground):
 def first_thread_gone(ground):
     """The thread that is asked in /proc has ended before the others."""
     leak = only_leak(ground.subject("first-thread-gone")[0], "open-at-exit")
-    near(leak["facts"]["born_at"], "client_open", "connect")
+    near(leak["facts"].get("born_at"), "client_open", "connect")
 
 
 def many_leaks(ground):
@@ -254,9 +255,10 @@ def many_leaks(ground):
     equal(report["leaked"], 100, "leaked")
     check(len(report["leaks"]) <= 2, "groups")
     leak = report["leaks"][-1]
-    near(leak["facts"]["born_at"], "server_accept", "accept")
-    near(leak["facts"]["sibling_close_at"], "conversation_end", "close")
-    equal(leak["facts"]["sibling_closed_cnt"], 300, "siblings that were closed")
+    near(leak["facts"].get("born_at"), "server_accept", "accept")
+    near(leak["facts"].get("sibling_close_at"), "conversation_end", "close")
+    if WITH_LINES:
+        equal(leak["facts"]["sibling_closed_cnt"], 300, "siblings that were closed")
 
 
 def both_ends(ground):
@@ -270,7 +272,7 @@ def daemon(ground):
     report, status = ground.subject("daemon", ["--kill", "--grace", "1.5"])
     leak = only_leak(report, "unread-end")
     equal((leak["alive"], status), (True, 1), "alive, status")
-    near(leak["facts"]["born_at"], "server_accept", "accept")
+    near(leak["facts"].get("born_at"), "server_accept", "accept")
     check("still ran" in report["notes"][0] and "killed" in report["notes"][0], report["notes"])
 
 
@@ -314,7 +316,7 @@ def daemons_go_on(ground):
 def fast(ground):
     """Without a look at close(): the same leaks, less about them."""
     leak = only_leak(ground.subject("error-path", ["--fast"])[0], "open-at-exit")
-    near(leak["facts"]["born_at"], "server_accept", "accept")
+    near(leak["facts"].get("born_at"), "server_accept", "accept")
     equal(leak["facts"].get("sibling_close_at"), None, "where siblings are closed")
 
 
@@ -523,8 +525,8 @@ def without_privileges(ground):
     status, out, err = as_nobody(ground, "error-path")
     equal(status, 1, f"status ({err})")
     leak = only_leak(json.loads(out), "open-at-exit")
-    near(leak["facts"]["born_at"], "server_accept", "accept")
-    near(leak["facts"]["sibling_close_at"], "conversation_end", "close")
+    near(leak["facts"].get("born_at"), "server_accept", "accept")
+    near(leak["facts"].get("sibling_close_at"), "conversation_end", "close")
 
 
 def what_may_not_be_seen(ground):
