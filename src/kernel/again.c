@@ -15,7 +15,7 @@
 /* Listeners of the kernel's own (NFS) have no descriptor, and nobody asks for one. */
 bool again_is_hidden(const struct scan_socket *s)
 {
-    return s->wanted && s->inode && s->hold_cnt == 0 && !s->gone && !s->changed &&
+    return s->wanted && s->inode && !s->held_by_kernel && s->hold_cnt == 0 && !s->gone && !s->changed &&
            s->linux_state != LINUX_CLOSE && (s->linux_state != LINUX_LISTEN || s->receive_len);
 }
 

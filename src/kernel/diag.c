@@ -84,6 +84,18 @@ void diag_read_tcp(struct scan_tcp *to, const void *from, size_t len)
         memcpy(&to->receive_window, (const char *)from + TCP_INFO_RECEIVE_WINDOW, sizeof(uint32_t));
 }
 
+/* Several of them share the inode of one descriptor, which is found for one of them only. */
+static bool is_mptcp(const struct nlattr *ulp)
+{
+    const struct nlattr *a;
+    mnl_attr_for_each_nested(a, ulp) {
+        if (mnl_attr_get_type(a) == INET_ULP_INFO_NAME &&
+            mnl_attr_validate(a, MNL_TYPE_NUL_STRING) == 0)
+            return strcmp(mnl_attr_get_str(a), "mptcp") == 0;
+    }
+    return false;
+}
+
 static void read_attributes(struct scan_socket *s, const struct nlmsghdr *message)
 {
     const struct nlattr *a;
@@ -93,6 +105,8 @@ static void read_attributes(struct scan_socket *s, const struct nlmsghdr *messag
             diag_read_tcp(&s->tcp, mnl_attr_get_payload(a), len);
         else if (mnl_attr_get_type(a) == INET_DIAG_SHUTDOWN && len >= 1)
             s->shutdown = mnl_attr_get_u8(a);
+        else if (mnl_attr_get_type(a) == INET_DIAG_ULP_INFO && s->inode)
+            s->held_by_kernel = is_mptcp(a);
         else if (mnl_attr_get_type(a) == INET_DIAG_SKMEMINFO &&
                  len >= (SK_MEMINFO_DROPS + 1) * sizeof(uint32_t))
             s->overflows = ((const uint32_t *)mnl_attr_get_payload(a))[SK_MEMINFO_DROPS];

@@ -392,6 +392,17 @@ static void names_put(struct scan *scan)
     }
 }
 
+static void kernel_put(struct scan *scan)
+{
+    for (uint32_t i = 0; i < scan->socket_cnt; i++) {
+        if (!scan->sockets[i].held_by_kernel || scan->sockets[i].hold_cnt)
+            continue;
+        struct scan_hold *hold = scan_hold_add(scan, i, SCAN_NONE, FACT_HOLDER_OTHER, FACT_NO_FD);
+        if (hold)
+            hold->where = strdup("the kernel");
+    }
+}
+
 void hidden_look(struct scan *scan)
 {
     struct hidden *h = calloc(1, sizeof *h);
@@ -409,6 +420,7 @@ void hidden_look(struct scan *scan)
         processes_look(h);
     if (h->left)
         rest_put(h);
+    kernel_put(scan);
     names_put(scan);
     free(h);
 }

@@ -7,6 +7,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "kernel/again.h"
 #include "kernel/dead.h"
@@ -20,6 +22,8 @@
 #include "kernel/namespaces.h"
 #include "kernel/process.h"
 #include "kernel/scan.h"
+
+#define HOST_PROCESSES 0xeffffffcu /* inode of the first process namespace */
 
 void kernel_view_init(struct kernel_view *view)
 {
@@ -109,6 +113,23 @@ static bool exact_look(struct scan *scan)
     return true;
 }
 
+/* Processes that /proc does not even list: it hides those of others (hidepid), or we live in a
+ * process namespace of our own. Everything may be held by them. */
+static bool proc_is_whole(struct scan *scan)
+{
+    struct stat look;
+    bool whole = stat("/proc/self/ns/pid", &look) == 0 && look.st_ino == HOST_PROCESSES;
+    if (!whole)
+        text_add(&scan->view->unseen, "processes outside of this container cannot be seen: "
+                                      "lastack on the host could\n");
+    else if (access("/proc/1/stat", F_OK) != 0) {
+        whole = false;
+        text_add(&scan->view->unseen, "/proc does not list the processes of other users "
+                                      "(hidepid): root could see them\n");
+    }
+    return whole;
+}
+
 /* By what /proc and sock_diag tell everybody. */
 static int plain_look(struct scan *scan, char *why, size_t why_len)
 {
@@ -119,7 +140,8 @@ static int plain_look(struct scan *scan, char *why, size_t why_len)
                  strerror(-error));
     if (error)
         return error;
-    scan->holders_all = scan->holders_all && !o->no_holders && scan->unseen_processes == 0;
+    scan->holders_all = !o->no_holders && proc_is_whole(scan) && scan->holders_all &&
+                        scan->unseen_processes == 0;
     if (!o->no_details && !o->no_holders && (!o->states || o->states & 1u << LASTACK_CLOSED))
         dead_look(scan);
     join_choose(scan);

@@ -82,8 +82,8 @@ struct scan_socket {
     uint32_t watch_first;
     uint32_t watch_cnt;
 
+    bool held_by_kernel;   /* a user within the kernel has it (MPTCP): no file, and no orphan */
     /* What only iterators know (scan.exact). */
-    bool held_by_kernel;   /* a user within the kernel has it: no file, and no orphan */
     bool watchers_cut;     /* more watch it than were looked at */
     uint32_t creator;      /* process; SCAN_NONE: unknown */
     uint64_t listener;     /* cookie, of an unaccepted one; 0: unknown */

@@ -20,16 +20,16 @@ struct played {
     bool bpf;
 };
 
-/* A loopback that nobody else uses, where that is possible. */
+/* A loopback that nobody else uses. Who may make one may look at all processes, too. */
 static void world_enter(void)
 {
     static bool entered;
     struct ifreq lo = {.ifr_name = "lo", .ifr_flags = IFF_UP | IFF_RUNNING};
     if (entered)
         return;
-    entered = true;
     if (unshare(CLONE_NEWNET) != 0)
-        return;
+        test_skip("no network namespace of one's own here");
+    entered = true;
     int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
     if (fd < 0 || ioctl(fd, SIOCSIFFLAGS, &lo) != 0)
         test_note("loopback: %s", strerror(errno));
@@ -39,9 +39,9 @@ static void world_enter(void)
 static void scene_run(const void *arg)
 {
     const struct played *played = arg;
+    world_enter();
     struct scene *s = calloc(1, sizeof *s);
     REQUIRE(s != NULL);
-    world_enter();
     s->bpf = played->bpf;
     s->options = (struct kernel_options){.no_bpf = !played->bpf, .here_only = true};
     facts_list_init(&s->list);

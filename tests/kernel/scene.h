@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Scenes for the facts of the kernel: sockets on a loopback of their own (a network namespace, if
- * root makes one possible), children that hold them, and looks at them. Each scene is played twice:
+ * Scenes for the facts of the kernel: sockets on a loopback of their own (a network namespace: without
+ * root they are skipped), children that hold them, and looks at them. Each scene is played twice:
  * seen by /proc and sock_diag ("... by proc"), and by BPF iterators where they load ("... by bpf").
  */
 #ifndef KERNEL_SCENE_H
