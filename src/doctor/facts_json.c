@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Facts to JSON and back. One table per record says which key is which member, for both ways. */
+#include <arpa/inet.h>
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -449,6 +450,12 @@ static bool word_decode(unsigned *to, const struct member *m, const struct json 
     return false;
 }
 
+/* Sockets of the kernel speak IPv6, too. */
+static bool address_decode(struct lastack_address *to, const char *text)
+{
+    return lastack_address_parse(to, text) == 0 || inet_pton(AF_INET6, text, to->bytes) == 1;
+}
+
 struct reader {
     struct facts_list *list;
     char *why;
@@ -489,7 +496,7 @@ static bool member_decode(const struct reader *r, void *record, const struct mem
         snprintf(at, m->size, "%s", v->string);
         return true;
     case MEMBER_ADDRESS:
-        return v->kind == JSON_STRING && lastack_address_parse(at, v->string) == 0;
+        return v->kind == JSON_STRING && address_decode(at, v->string);
     case MEMBER_WORD:
         return word_decode(at, m, v);
     case MEMBER_SITE:

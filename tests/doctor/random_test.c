@@ -174,6 +174,11 @@ static void add_record(struct facts_list *list, uint32_t place)
     f->id = below(8) ? place + 1 : 0;
     f->socket_id = below(2) ? place + 100 : 0;
     snprintf(f->stack, sizeof f->stack, "%s", below(2) ? "kernel" : below(2) ? "kernel@x" : "web");
+    if (below(3) == 0) { /* IPv6: anything but what stands for IPv4 */
+        f->tuple.local.bytes[0] = 0x20;
+        f->tuple.local.bytes[15] = (uint8_t)below(4);
+        f->tuple.remote = (struct lastack_address){{[15] = 1}};
+    }
     f->tuple.local_port = (uint16_t)below(4);
     f->tuple.remote_port = (uint16_t)below(4);
     f->inode = below(3);
