@@ -114,25 +114,31 @@ size_t text_fit(const char *text, unsigned columns, unsigned *used)
     return at;
 }
 
-void screen_paragraph(const struct screen *screen, const char *first, const char *text)
+void screen_flow(const struct screen *screen, unsigned at, unsigned indent, const char *text)
 {
-    unsigned indent = text_columns(first, strlen(first)), at = indent;
-    fputs(first, screen->file);
+    unsigned blanks = 0; /* before the next word */
     while (*text) {
         size_t len = strcspn(text, " ");
         unsigned columns = text_columns(text, len);
-        bool starts = at == indent;
-        if (!starts && screen->width && at + 1 + columns > screen->width) {
+        if (blanks && screen->width && at + blanks + columns > screen->width) {
             fprintf(screen->file, "\n%*s", (int)indent, "");
             at = indent;
-            starts = true;
+            blanks = 0;
         }
-        fprintf(screen->file, "%s%.*s", starts ? "" : " ", (int)len, text);
-        at += columns + !starts;
+        fprintf(screen->file, "%*s%.*s", (int)blanks, "", (int)len, text);
+        at += blanks + columns;
         text += len;
-        text += strspn(text, " ");
+        blanks = (unsigned)strspn(text, " ");
+        text += blanks;
     }
     fputc('\n', screen->file);
+}
+
+void screen_paragraph(const struct screen *screen, const char *first, const char *text)
+{
+    unsigned indent = text_columns(first, strlen(first));
+    fputs(first, screen->file);
+    screen_flow(screen, indent, indent, text);
 }
 
 void screen_lines(const struct screen *screen, const char *first, const char *lines)

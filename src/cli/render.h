@@ -29,6 +29,8 @@ void screen_begin(const struct screen *screen, enum style style);
 void screen_end(const struct screen *screen, enum style style);
 /* A paragraph: `first` before its first line, as many blanks before the others. */
 void screen_paragraph(const struct screen *screen, const char *first, const char *text);
+/* The rest of a paragraph whose line has `at` columns already. */
+void screen_flow(const struct screen *screen, unsigned at, unsigned indent, const char *text);
 /* Every line of `lines` as a paragraph. */
 void screen_lines(const struct screen *screen, const char *first, const char *lines);
 

@@ -43,10 +43,12 @@ void why_places(struct text *out, const struct facts_list *list, const struct fa
 
 /* ---- blocks of text ---- */
 
-/* "7  10.0.0.2:8080 <-> 10.0.0.1:40007  CLOSE-WAIT for 12 s, in network namespace blue" */
-void why_put_head(const struct screen *screen, const struct catch *catch, const struct facts *f);
-/* "PROBLEM end-seen (deaf, certain)" */
+/* "7  10.0.0.2:8080 <-> 10.0.0.1:40007  CLOSE-WAIT for 12 s, in network namespace blue", after `first` */
+void why_put_head(const struct screen *screen, const char *first, const struct catch *catch,
+                  const struct facts *f);
+/* "PROBLEM end-seen (deaf, certain)", and its columns */
 void why_put_code(const struct screen *screen, const struct finding *finding);
+unsigned why_code_columns(const struct finding *finding);
 void why_put_sentence(const struct screen *screen, const char *first,
                       const struct finding *finding);
 void why_put_group(const struct screen *screen, const struct catch *catch,

@@ -168,8 +168,7 @@ static void put_peer(const struct screen *screen, const struct catch *catch, con
     if (!peer)
         return;
     put_title(screen, "The other end, on this machine");
-    fputs("  ", screen->file);
-    why_put_head(screen, catch, peer);
+    why_put_head(screen, "  ", catch, peer);
     for (uint32_t i = 0; i < peer->holder_cnt; i++) {
         struct text line;
         text_init(&line);
@@ -225,7 +224,7 @@ bool why_tell_one(const struct catch *catch, const struct facts *f, const struct
 {
     struct screen screen;
     screen_init(&screen, stdout);
-    why_put_head(&screen, catch, f);
+    why_put_head(&screen, "", catch, f);
     put_story(&screen, f);
     put_watches(&screen, &catch->list, f);
     put_places(&screen, &catch->list, f);

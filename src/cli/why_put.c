@@ -19,7 +19,8 @@ static void add_where(struct text *out, const struct facts *f)
     }
 }
 
-void why_put_head(const struct screen *screen, const struct catch *catch, const struct facts *f)
+void why_put_head(const struct screen *screen, const char *first, const struct catch *catch,
+                  const struct facts *f)
 {
     struct text id, rest;
     text_init(&id);
@@ -36,8 +37,12 @@ void why_put_head(const struct screen *screen, const struct catch *catch, const 
         words_duration(&rest, f->state_us);
     }
     add_where(&rest, f);
+    fputs(first, screen->file);
     screen_put(screen, STYLE_BOLD, text_string(&id));
-    fprintf(screen->file, "  %s\n", text_string(&rest));
+    fputs("  ", screen->file);
+    unsigned indent = text_columns(first, strspn(first, " ")) + 2;
+    screen_flow(screen, text_columns(first, strlen(first)) + (unsigned)id.len + 2, indent,
+                text_string(&rest));
     text_free(&id);
     text_free(&rest);
 }
@@ -53,6 +58,13 @@ void why_put_code(const struct screen *screen, const struct finding *finding)
     screen_put(screen, STYLE_BOLD, finding->code);
     fprintf(screen->file, " (%s, %s)", finding->class,
             finding->certain ? "certain" : "inferred");
+}
+
+unsigned why_code_columns(const struct finding *finding)
+{
+    return (unsigned)(strlen(severity_name(finding->severity)) + strlen(finding->code) +
+                      strlen(finding->class)) +
+           (finding->certain ? 13 : 14);
 }
 
 void why_put_sentence(const struct screen *screen, const char *first,
@@ -112,12 +124,13 @@ void why_put_group(const struct screen *screen, const struct catch *catch,
     why_put_code(screen, g->first);
     if (g->record_cnt > 1) {
         fputs(": ", screen->file);
-        screen_put(screen, STYLE_BOLD, text_string(&words));
+        screen_begin(screen, STYLE_BOLD);
+        screen_flow(screen, why_code_columns(g->first) + 2, 2, text_string(&words));
+        screen_end(screen, STYLE_BOLD);
+    } else {
+        fputc('\n', screen->file);
     }
-    fputs("\n  ", screen->file);
-    if (g->record_cnt > 1)
-        fputs("for example ", screen->file);
-    why_put_head(screen, catch, g->first->about);
+    why_put_head(screen, g->record_cnt > 1 ? "  for example " : "  ", catch, g->first->about);
     why_put_sentence(screen, "  ", g->first);
     put_also(screen, g);
     why_places(&places, &catch->list, g->first->about);
@@ -125,7 +138,7 @@ void why_put_group(const struct screen *screen, const struct catch *catch,
     put_headed(screen, "  Fix: ", text_string(&g->first->remedy));
     why_end_group(&end, catch, g);
     if (end.len)
-        fprintf(screen->file, "  End: %s\n", text_string(&end));
+        screen_paragraph(screen, "  End: ", text_string(&end));
     text_free(&words);
     text_free(&places);
     text_free(&end);

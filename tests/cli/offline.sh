@@ -121,6 +121,33 @@ for width in 80 100; do
     check "ss -p in $width columns" fits "$width" "$lastack" ss -ap --facts "$classic"
     check "why in $width columns" fits "$width" "$lastack" why --facts "$classic"
 done
+# Seven findings of seven stacks: on a terminal of 24 rows each is told, one of them as a block.
+python3 - "$facts" "$tmp/seven" <<'END'
+import json, sys
+records = []
+for at, name in enumerate(['shared-classic', 'deaf-two', 'unread-data', 'unaccepted-full', 'waiting-peer',
+                           'shared-exec', 'unread-eof']):
+    found = json.load(open(f'{sys.argv[1]}/{name}.json'))
+    records += [dict(r, stack=f's{at}') for r in (found['facts'] if isinstance(found, dict) else found)]
+json.dump(records, open(sys.argv[2], 'w'))
+END
+one_screen() {
+    rows=$(pty "$1" "$lastack" why --facts "$tmp/seven" | wc -l)
+    [ "$rows" -lt 24 ] || {
+        echo "$rows rows"
+        return 1
+    }
+}
+for width in 80 200; do
+    check "why of seven fits a screen of $width columns" one_screen "$width"
+    check "why of seven keeps within $width columns" fits "$width" "$lastack" why --facts "$tmp/seven"
+done
+for code in end-seen accept-queue-full unread-data last-close-missing heir-holds fin-wait-held unread-end; do
+    check "one screen tells of $code" says "$code" pty 80 "$lastack" why --facts "$tmp/seven"
+    check "a pipe tells all of $code" says "$code" "$lastack" why --facts "$tmp/seven"
+done
+check 'why of seven keeps within 40 columns' fits 40 "$lastack" why --facts "$tmp/seven"
+check 'a small screen says what it leaves out' says ' more finding' pty 40 "$lastack" why --facts "$tmp/seven"
 check 'one paragraph is one line on a pipe' says 'accept().' \
     sh -c '"$1" why --facts "$2" | grep "The peer.s FIN came"' sh "$lastack" "$classic"
 check 'control characters in names' says 'evil\x1b[2Jname\x0a' \
