@@ -11,6 +11,7 @@
 #include "cli/cli.h"
 #include "doctor/ladder.h"
 #include "doctor/rules.h"
+#include "kernel/end.h"
 
 struct end_options {
     int how, max; /* how: -1: the ladder up to `max` */
@@ -47,6 +48,7 @@ struct end_item {
     enum end_outcome outcome;
     bool active;
     enum lastack_state last; /* seen */
+    struct kernel_now now;   /* the last look at a connection of the kernel */
     struct text path;        /* " -> LAST-ACK -> closed" */
     struct text why;         /* lines: what a step said */
 };

@@ -101,6 +101,8 @@ static bool was_told(const struct end_item *item)
 static void step(const struct end_run *run, struct end_item *item)
 {
     bool told = was_told(item);
+    if (item->step_cnt == 0 && item->facts->source == FACT_SOURCE_KERNEL)
+        kernel_end_look(item->facts, &item->now); /* so that later looks need not search */
     if (take_step(item))
         return;
     bool gone = item->step_cnt && item->results[item->step_cnt - 1] == -ENOENT;
@@ -114,12 +116,12 @@ static void step(const struct end_run *run, struct end_item *item)
 /* What is to be done with it now. */
 static enum ladder_verdict look_kernel(struct end_item *item)
 {
-    struct kernel_now now = {.state = LASTACK_CLOSED};
-    int result = kernel_end_look(item->facts, &now);
+    const struct kernel_now *now = &item->now;
+    int result = kernel_end_look(item->facts, &item->now);
     if (result < 0 && result != -ENOENT)
         return LADDER_WAITS;
-    see(item, result < 0, now.state);
-    return result < 0 ? LADDER_OVER : ladder_judge(now.state, now.send_queue, now.inode != 0);
+    see(item, result < 0, now->state);
+    return result < 0 ? LADDER_OVER : ladder_judge(now->state, now->send_queue, now->inode != 0);
 }
 
 static enum ladder_verdict look_stack(struct end_item *item, const struct facts_list *list)

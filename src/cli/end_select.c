@@ -47,8 +47,10 @@ static const struct finding *wanted_finding(const struct end_options *o,
                                             const struct findings *findings,
                                             const struct finding *first)
 {
+    if (!first)
+        return NULL;
     const struct finding *end = findings->all + findings->cnt;
-    for (const struct finding *at = first; at && at < end && at->about == first->about; at++)
+    for (const struct finding *at = first; at < end && at->about == first->about; at++)
         if (filter_wants_finding(&o->filter, at))
             return at;
     return NULL;

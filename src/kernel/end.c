@@ -38,7 +38,7 @@ static int say_gone(const struct verdict *v)
 static int say_unreachable(const struct verdict *v, const struct facts *f, unsigned denied_cnt,
                            const struct fact_holder *denied)
 {
-    struct kernel_now now;
+    struct kernel_now now = {.inode = 0};
     if (kernel_end_look(f, &now) == -ENOENT)
         return say_gone(v);
     if (denied_cnt)
@@ -125,12 +125,13 @@ static int say_destroy_failed(const struct verdict *v, const struct facts *f, in
 static int end_by_destroy(const struct verdict *v, const struct facts *f)
 {
     struct reach_entry entry;
+    bool by_address = false;
     int net = reach_namespace(f);
     if (net < 0)
         return say(v, net, "its network namespace (%llu) cannot be entered: %s",
                    (unsigned long long)f->netns,
                    net == -ENOENT ? "nobody is in it any more" : strerror(-net));
-    int result = reach_look(net, f, &entry);
+    int result = reach_look(net, f, &entry, &by_address);
     if (result == 0 && entry.state == LASTACK_TIME_WAIT)
         result = -ENOENT;
     if (result == 0)
@@ -174,9 +175,9 @@ int kernel_end_look(const struct facts *f, struct kernel_now *now)
     int net = reach_namespace(f);
     if (net < 0)
         return net;
-    int result = reach_look(net, f, &entry);
+    int result = reach_look(net, f, &entry, &now->by_address);
     close(net);
     if (result == 0)
-        *now = (struct kernel_now){entry.state, entry.send_queue, entry.inode};
+        *now = (struct kernel_now){entry.state, entry.send_queue, entry.inode, now->by_address};
     return result;
 }

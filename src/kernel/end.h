@@ -4,6 +4,7 @@
 #ifndef LASTACK_KERNEL_END_H
 #define LASTACK_KERNEL_END_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -20,8 +21,10 @@ struct kernel_now {
     enum lastack_state state; /* TIME_WAIT: it has ended */
     uint64_t send_queue;      /* bytes and FIN that the peer has not acknowledged */
     uint64_t inode;           /* 0: no descriptor leads to it (any more) */
+    bool by_address;          /* an earlier look found it so: then a search through all is spared */
 };
-/* 0, -ENOENT: gone, or another -errno. */
+/* 0, -ENOENT: gone, or another -errno. `now` is zero-initialised before the first look, and given to
+ * the next ones again. */
 int kernel_end_look(const struct facts *facts, struct kernel_now *now);
 
 #endif

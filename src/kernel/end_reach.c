@@ -269,13 +269,17 @@ static int read_answers(int net, const struct facts *f, struct reach_entry *entr
     return over < 0 ? over : found ? 0 : -ENOENT;
 }
 
-int reach_look(int net, const struct facts *f, struct reach_entry *entry)
+int reach_look(int net, const struct facts *f, struct reach_entry *entry, bool *by_address)
 {
     struct request r;
     request_init(&r, SOCK_DIAG_BY_FAMILY, 0, f);
     int result = send_request(net, &r);
     if (result == 0)
         result = read_answers(net, f, entry);
+    if (result != -ENOENT || *by_address) {
+        *by_address = *by_address || result == 0;
+        return result;
+    }
     /* A socket that is bound to an interface is not found by its addresses alone. */
     static const uint8_t families[] = {AF_INET, AF_INET6};
     for (size_t i = 0; i < sizeof families && result == -ENOENT; i++) {

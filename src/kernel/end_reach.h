@@ -26,8 +26,9 @@ struct reach_entry {
     uint64_t send_queue, inode;
 };
 /* 0, -ENOENT: gone. One that went on to TIME_WAIT (with another cookie) is still found. With facts of
- * id 0: whatever has these addresses. */
-int reach_look(int net, const struct facts *f, struct reach_entry *entry);
+ * id 0: whatever has these addresses. `by_address` becomes true if the addresses alone lead to it; if
+ * it is true already, nothing else is tried. */
+int reach_look(int net, const struct facts *f, struct reach_entry *entry, bool *by_address);
 int reach_destroy(int net, const struct reach_entry *entry);
 
 #endif

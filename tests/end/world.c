@@ -152,7 +152,7 @@ static struct facts *facts_here(struct facts_list *list)
 struct facts *facts_of(struct facts_list *list, int fd)
 {
     struct facts *f = facts_here(list);
-    struct kernel_now now;
+    struct kernel_now now = {.inode = 0};
     take_end(&f->tuple.local, &f->tuple.local_port, getsockname, fd);
     take_end(&f->tuple.remote, &f->tuple.remote_port, getpeername, fd);
     f->id = cookie_of(fd);
@@ -171,11 +171,12 @@ struct facts *facts_across(struct facts_list *list, int peer)
 {
     struct facts *f = facts_here(list);
     struct reach_entry entry;
+    bool by_address = false;
     take_end(&f->tuple.remote, &f->tuple.remote_port, getsockname, peer);
     take_end(&f->tuple.local, &f->tuple.local_port, getpeername, peer);
     int net = reach_namespace(f);
     REQUIRE(net >= 0);
-    REQUIRE_EQ(reach_look(net, f, &entry), 0);
+    REQUIRE_EQ(reach_look(net, f, &entry, &by_address), 0);
     close(net);
     f->id = (uint64_t)entry.id.idiag_cookie[1] << 32 | entry.id.idiag_cookie[0];
     f->inode = entry.inode;
@@ -187,7 +188,7 @@ bool state_comes(const struct facts *f, enum lastack_state state)
 {
     const struct timespec pause = {0, 5000000};
     for (int tries = 0; tries < 4000; tries++) {
-        struct kernel_now now;
+        struct kernel_now now = {.inode = 0};
         int result = kernel_end_look(f, &now);
         if (result == -ENOENT && state == LASTACK_TIME_WAIT)
             return true;
