@@ -51,7 +51,7 @@ static int open_by_link(const struct file *file, const char *link)
     int folder_len = slash ? (int)(slash - file->path) : 0, fd = -1;
     const char *const forms[] = {"%.*s/%s", "%.*s/.debug/%s", "/usr/lib/debug%.*s/%s"};
     char path[1024];
-    if (!link || strchr(link, '/') || file->path[0] != '/')
+    if (!link || file->path[0] != '/')
         return -1;
     for (size_t i = 0; i < sizeof forms / sizeof forms[0] && fd < 0; i++) {
 #pragma GCC diagnostic push
@@ -64,6 +64,17 @@ static int open_by_link(const struct file *file, const char *link)
     return fd;
 }
 
+/* What several debug files have in common (dwz) has a path for a name; it lies where all do. */
+static int open_common(const struct file *file, const char *link)
+{
+    const char *tail = strstr(link, ".dwz/");
+    char path[1024];
+    if (!tail || strstr(tail, ".."))
+        return -1;
+    int len = snprintf(path, sizeof path, "/usr/lib/debug/%s", tail);
+    return len > 0 && (size_t)len < sizeof path ? open_debug(file, path) : -1;
+}
+
 /* Called by elfutils. Only files that are installed: nothing is ever fetched from a server. */
 static int find_debug(Dwfl_Module *module, void **userdata, const char *module_name,
                       Dwarf_Addr base, const char *file_name, const char *debuglink, GElf_Word crc,
@@ -73,6 +84,8 @@ static int find_debug(Dwfl_Module *module, void **userdata, const char *module_n
     (void)module_name, (void)base, (void)file_name, (void)crc, (void)debug_name;
     if (!file || file->plain)
         return -1;
+    if (debuglink && strchr(debuglink, '/'))
+        return open_common(file, debuglink);
     int fd = open_by_build_id(file, module);
     return fd >= 0 ? fd : open_by_link(file, debuglink);
 }
@@ -361,6 +374,15 @@ static unsigned name_scopes(Dwarf_Die *unit, uint64_t address, struct lines_fram
     return cnt;
 }
 
+/* Functions of a unit that is split off are in a file whose name the program gives: elfutils would open
+ * whatever that is, and wait if it is a pipe. The table of lines is in the program itself. */
+static bool is_split_off(Dwarf_Die *unit)
+{
+    uint8_t type;
+    return dwarf_cu_info(unit->cu, NULL, &type, NULL, NULL, NULL, NULL, NULL) != 0 ||
+           type == DW_UT_skeleton;
+}
+
 static unsigned name_by_debug(struct file *file, uint64_t address, struct lines_frame *frames,
                               unsigned max)
 {
@@ -372,7 +394,7 @@ static unsigned name_by_debug(struct file *file, uint64_t address, struct lines_
     int line_nr = 0;
     if (line && dwarf_lineno(line, &line_nr) == 0)
         put_source(&frames[0], unit, dwarf_linesrc(line, NULL, NULL), line_nr);
-    unsigned cnt = name_scopes(unit, address - bias, frames, max);
+    unsigned cnt = is_split_off(unit) ? 0 : name_scopes(unit, address - bias, frames, max);
     return cnt ? cnt : frames[0].file[0] != '\0';
 }
 

@@ -33,11 +33,41 @@ static bool is_everybodys(const struct lines_frame *frame)
     return strcmp(frame->function, "_start") == 0;
 }
 
+static bool begins_with_any(const char *text, const char *const *beginnings)
+{
+    for (; *beginnings; beginnings++)
+        if (strncmp(text, *beginnings, strlen(*beginnings)) == 0)
+            return true;
+    return false;
+}
+
+/* Go and Rust link their own libraries into every program. A function of Go's has the path of its
+ * package in its name and, behind "/src/", in its file: net/http.Get .../src/net/http/client.go. */
+static bool is_language_library(const struct lines_frame *frame)
+{
+    static const char *const rust[] = {"/rustc/", "library/std/", "library/core/", "library/alloc/", NULL};
+    const char *src = strstr(frame->file, "/src/"), *slash = strrchr(frame->function, '/');
+    size_t folder_len = slash ? (size_t)(slash - frame->function) : 0;
+    size_t len = folder_len + strcspn(frame->function + folder_len, ".");
+    if (begins_with_any(frame->file, rust))
+        return true;
+    return src && frame->function[len] == '.' && !memchr(frame->function, '.', folder_len) &&
+           strncmp(src + 5, frame->function, len) == 0 && src[5 + len] == '/';
+}
+
+/* What stands between a call of the system and a package that somebody would name. */
+static bool is_plumbing(const struct lines_frame *frame)
+{
+    static const char *const go[] = {"runtime.", "runtime/", "syscall.", "internal/", "net.", NULL};
+    return strncmp(frame->module, "libc", 4) == 0 || strncmp(frame->module, "ld-", 3) == 0 ||
+           (is_language_library(frame) && begins_with_any(frame->function, go));
+}
+
 /* How much a frame is worth showing; 0: only if there is nothing else. */
 static unsigned worth(const struct lines_frame *frame)
 {
     bool jit = strcmp(frame->module, "[jit]") == 0;
-    if (is_everybodys(frame) || (jit && !frame->function[0]))
+    if (is_everybodys(frame) || is_language_library(frame) || (jit && !frame->function[0]))
         return 0;
     if ((frame->program || jit) && frame->file[0])
         return 4;
@@ -59,7 +89,7 @@ unsigned lines_pick(const struct lines_frame *frames, unsigned frame_cnt)
     if (best_worth)
         return best;
     for (unsigned i = 0; i < frame_cnt; i++) /* a runtime's own frame says more than libc's */
-        if (strncmp(frames[i].module, "libc", 4) != 0 && strncmp(frames[i].module, "ld-", 3) != 0)
+        if (!is_plumbing(&frames[i]))
             return i;
     return 0;
 }

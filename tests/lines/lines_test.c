@@ -245,6 +245,16 @@ TEST(clang_dwarf5)
     check_full(frames, cnt, 3);
 }
 
+TEST(split_off_debug_information)
+{
+    struct lines_frame frames[LINES_FRAME_MAX];
+    need_libdw();
+    unsigned cnt = unwind_victim("victim-split", "1", frames);
+    unsigned serve_at = find_frame(frames, cnt, "serve");
+    check_line(&frames[serve_at], "read"); /* the line of the inlined call, its caller's name */
+    CHECK_EQ(lines_pick(frames, cnt), serve_at);
+}
+
 TEST(without_debug_information_functions_are_named)
 {
     struct lines_frame frames[LINES_FRAME_MAX];
