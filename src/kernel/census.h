@@ -14,7 +14,7 @@ struct census_process {
     uint32_t pid;
     struct process_stat stat;
     uint32_t fd_limit; /* 0: none */
-    uint64_t cgroup;   /* equal numbers, equal /proc/PID/cgroup; 0: not to be told */
+    uint64_t groups;   /* equal numbers, equal /proc/PID/cgroup */
     uint32_t thread_first, thread_cnt; /* in `threads` */
 };
 

@@ -41,8 +41,8 @@ struct details {
     uint32_t process_cnt, flags_cnt;
     bool find_calls;
     const struct census *census;
-    uint64_t cgroup; /* the last one, */
-    char container[64]; /* and its name */
+    uint64_t groups;    /* the last ones, */
+    char container[64]; /* and their name */
     bool *cut; /* by record: some thread of a holder could not be looked at */
     uint32_t first;
 };
@@ -195,10 +195,10 @@ static void subject_take(struct subject *s, const struct census_process *p)
     s->fd_limit = p->fd_limit;
     s->threads = s->d->census->threads + p->thread_first;
     s->thread_cnt = p->thread_cnt;
-    if (!p->cgroup || p->cgroup != s->d->cgroup) {
+    if (p->groups != s->d->groups) {
         container_read(s);
         memcpy(s->d->container, s->container, sizeof s->container);
-        s->d->cgroup = p->cgroup;
+        s->d->groups = p->groups;
     } else {
         memcpy(s->container, s->d->container, sizeof s->container);
     }
@@ -357,6 +357,20 @@ static void watches_complete(struct subject *s, const struct call_thread *thread
     free(waits);
 }
 
+/* A call that holds the socket by itself, its number having been closed, works on it. */
+static void thread_holds(struct subject *s, uint8_t *ranks, const struct call_thread *thread)
+{
+    for (uint32_t i = 0; i < s->lead_cnt; i++) {
+        struct fact_holder *h = s->leads[i].watch ? NULL : holder_of(s->d, &s->leads[i]);
+        if (!h || h->kind != FACT_HOLDER_CALL || h->tid != thread->tid)
+            continue;
+        ranks[i] = RANK_ON_IT;
+        h->doing = call_doing(thread, h->doing_text);
+        if (h->doing != FACT_DOING_POLL)
+            h->doing_id = s->d->list->all[s->leads[i].facts].id;
+    }
+}
+
 /* Threads in epoll_wait: their epolls are waited on, and what these watch is looked after. */
 static void thread_polls(struct subject *s, uint8_t *ranks, const struct call_thread *thread)
 {
@@ -418,6 +432,7 @@ static void threads_put(struct subject *s)
             thread_polls(s, ranks, &s->threads[i]);
         else
             thread_waits(s, ranks, &s->threads[i]);
+        thread_holds(s, ranks, &s->threads[i]);
         if (!s->d->find_calls)
             watches_complete(s, &s->threads[i]);
     }

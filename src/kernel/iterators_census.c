@@ -32,17 +32,6 @@ static char state_letter(uint32_t state)
     return 'R';
 }
 
-/* Where all groups are those of the unified hierarchy, its number says them all. */
-static bool hierarchy_is_one(void)
-{
-    char text[2048];
-    int dir = process_open((uint32_t)getpid());
-    ssize_t len = dir < 0 ? -1 : process_read(dir, "cgroup", text, sizeof text);
-    if (dir >= 0)
-        close(dir);
-    return len > 0 && strncmp(text, "0::", 3) == 0 && strchr(text, '\n') == text + len - 1;
-}
-
 static void read_thread(struct call_thread *to, const struct record_thread *r)
 {
     *to = (struct call_thread){.tid = r->tid, .running = r->running, .nr = r->call};
@@ -51,9 +40,9 @@ static void read_thread(struct call_thread *to, const struct record_thread *r)
         to->args[i] = r->args[i];
 }
 
-static void read_process(struct census_process *to, const struct record_task *r, bool one)
+static void read_process(struct census_process *to, const struct record_task *r)
 {
-    *to = (struct census_process){.pid = r->pid, .cgroup = one ? r->cgroup : 0};
+    *to = (struct census_process){.pid = r->pid, .groups = r->groups};
     snprintf(to->stat.program, sizeof to->stat.program, "%.*s", (int)sizeof r->comm, r->comm);
     to->stat.state = state_letter(r->state);
     to->stat.threads = r->threads;
@@ -63,7 +52,6 @@ static void read_process(struct census_process *to, const struct record_task *r,
 
 void look_census(struct look *look, struct census *census)
 {
-    bool one = hierarchy_is_one();
     uint32_t at = 0;
     for (uint32_t i = 0; i < look->thread_cnt; i++)
         if (!look->threads[i].known && !look->threads[i].running)
@@ -83,7 +71,7 @@ void look_census(struct look *look, struct census *census)
             return; /* an empty census: /proc knows */
     for (uint32_t i = 0; i < look->task_cnt; i++) {
         struct census_process *p = &census->processes[i];
-        read_process(p, &tasks[i], one);
+        read_process(p, &tasks[i]);
         while (at < look->thread_cnt && look->threads[at].pid < p->pid)
             at++;
         p->thread_first = census->thread_cnt;

@@ -2,10 +2,16 @@
 /*
  * What the iterators write and iterators.c reads: records one after the other, each begins with
  * `struct record_head`. Addresses of kernel objects only serve to tell them apart; nobody follows
- * them. __u8 to __u64 are <linux/types.h>'s, or kernel_types.h's in a BPF program.
+ * them.
  */
 #ifndef LASTACK_KERNEL_BPF_ITERATOR_RECORDS_H
 #define LASTACK_KERNEL_BPF_ITERATOR_RECORDS_H
+
+#ifdef __bpf__
+#include "kernel/bpf/kernel_types.h"
+#else
+#include <linux/types.h>
+#endif
 
 /* Set by iterators.c before each pass. */
 struct iterators_wanted {
@@ -136,7 +142,7 @@ struct record_task {
     __u64 started_ns;  /* the same on the clock that stands still in sleep (CLOCK_MONOTONIC) */
     __u64 cred;
     char comm[16];
-    __u64 cgroup;      /* id in the unified hierarchy */
+    __u64 groups;      /* its control groups, of all hierarchies: equal addresses, equal groups */
     __u64 fd_limit;
     __u32 threads;
     __u32 state;       /* of its first thread: bits of task_struct.__state and .exit_state */

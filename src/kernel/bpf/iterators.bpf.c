@@ -550,7 +550,7 @@ static __always_inline void write_task(struct seq_file *seq, struct task_struct 
     r.started_ns = task->start_time;
     r.executed = task->self_exec_id != task->parent_exec_id;
     r.cred = (u64)task->real_cred;
-    r.cgroup = task->cgroups->dfl_cgrp->kn->id;
+    r.groups = (u64)task->cgroups;
     r.threads = task->signal->nr_threads;
     r.fd_limit = task->signal->rlim[RLIMIT_NOFILE].rlim_cur;
     r.state = task->__state | task->exit_state;

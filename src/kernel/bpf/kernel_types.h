@@ -108,9 +108,7 @@ struct nsproxy { struct net *net_ns; };
 
 struct rlimit { unsigned long rlim_cur, rlim_max; };
 struct signal_struct { int nr_threads; struct rlimit rlim[16]; };
-struct kernfs_node { u64 id; };
-struct cgroup { struct kernfs_node *kn; };
-struct css_set { struct cgroup *dfl_cgrp; };
+struct css_set;
 struct mm_struct { u64 start_code; };
 struct task_struct {
     unsigned int __state;
