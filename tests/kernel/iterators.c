@@ -473,6 +473,15 @@ static uint32_t kinds_make(int listener, int fds[16])
     return sizeof all / sizeof all[0];
 }
 
+/* /proc does not tell in which namespace a dead one lived: others' may be among them. */
+static uint32_t cnt_live(const struct scene *s)
+{
+    uint32_t cnt = 0;
+    for (uint32_t i = 0; i < s->list.cnt; i++)
+        cnt += s->list.all[i].state != LASTACK_CLOSED;
+    return cnt;
+}
+
 SCENE_BY_BPF(both_ways_say_the_same)
 {
     int listener = listen_on(AF_INET, 8), fds[16];
@@ -486,14 +495,10 @@ SCENE_BY_BPF(both_ways_say_the_same)
     do { /* what earlier cases left behind comes to its end */
         look(&plain);
         look(s);
-    } while (s->list.cnt != plain.list.cnt && time(NULL) < end);
+    } while (cnt_live(s) != cnt_live(&plain) && time(NULL) < end);
     CHECK(s->view.bpf);
     CHECK(!plain.view.bpf);
-    CHECK_EQ(s->list.cnt, plain.list.cnt);
-    for (uint32_t i = 0; i < plain.list.cnt; i++)
-        if (!facts_list_find(&s->list, plain.list.all[i].id))
-            test_note("only /proc sees %llu, %s", (unsigned long long)plain.list.all[i].id,
-                      fact_state_name(plain.list.all[i].state));
+    CHECK_EQ(cnt_live(s), cnt_live(&plain));
     CHECK(s->list.cnt >= cnt + 3); /* the listener, the orphan, and who waits */
     for (uint32_t i = 0; i < s->list.cnt; i++) {
         const struct facts *f = &s->list.all[i];
