@@ -200,8 +200,12 @@ def plan_and_deed(listener, scratch):
 
 
 def by_address(listener):
-    pair = Pair(listener)
-    status, said = end(pair.target(), "--json")
+    for _ in range(8):
+        pair = Pair(listener)
+        status, said = end(pair.target(), "--json")
+        if "may be any of" not in said:
+            break  # a dead descriptor somewhere may have had the same address
+        pair.close()
     tap.check("an address means the end that has it", status == 0 and
               json.loads(said)["connections"][0]["id"] == pair.ids()[1], said)
     pair.close()
