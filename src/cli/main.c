@@ -13,14 +13,14 @@ static const struct command {
     int (*main)(int argc, char **argv);
     const char *help;
 } commands[] = {
-    {"run", run_main, "run a program on a TCP/IP stack of its own"},
-    {"ss", ss_main, "list connections: state, queues, age, who holds them"},
     {"why", why_main, "say why connections do not end, and what to change"},
-    {"end", end_main, "end a connection now, in the politest way that ends it"},
-    {"check", check_main, "run a program, report the connections that it failed to end"},
-    {"watch", watch_main, "record what no later look can see: births, ends read, closes"},
-    {"export", export_main, "connections and findings as metrics, for Prometheus"},
+    {"ss", ss_main, "list connections: state, queues, age, who holds them"},
+    {"end", end_main, "say what would end a connection, and end it, in the politest way"},
     {"explain", explain_main, "explain a code of a finding: cause, example, repair"},
+    {"watch", watch_main, "record what no later look can see: births, ends read, closes"},
+    {"check", check_main, "run a program, report the connections that it failed to end"},
+    {"export", export_main, "connections and findings as metrics, for Prometheus"},
+    {"run", run_main, "run a program on a TCP/IP stack of its own"},
 };
 
 #define COMMAND_CNT (sizeof commands / sizeof commands[0])
@@ -41,8 +41,7 @@ static void print_help(FILE *out)
           "  lastack end 4097                what would end it, and what each side would see\n"
           "  lastack run -- ./server         a server on lastack's TCP\n"
           "\n"
-          "lastack COMMAND --help says more; so do the manual pages lastack(1), lastack-run(1),\n"
-          "lastack-ss(1), lastack-why(1), lastack-end(1).\n"
+          "lastack COMMAND --help says more; so do the manual pages lastack(1), lastack-why(1), ...\n"
           "\n"
           "Exit status: 0 done, 1 not done (why: something needs attention), 2 wrong usage;\n"
           "lastack run ends with the status of its program.\n",

@@ -240,11 +240,29 @@ def test_colours(gate, world):
                  else [done.stderr])
 
 
+def test_progress(gate, world):
+    """Not the live view: a look that takes long says on a terminal that it is at it."""
+    fifo = world.folder.name + "/fifo"
+    os.mkfifo(fifo)
+    view = Screen([world.lastack, "why", "--facts", fifo], env=WHITE)
+    deadline = time.monotonic() + 30
+    while b"still looking" not in view.raw and time.monotonic() < deadline:
+        view.pump(0.2)
+    faults = [] if b"still looking" in view.raw else ["no sign of life"]
+    with open(f"{world.facts}/shared-classic.json", "rb") as known, open(fifo, "wb") as file:
+        file.write(known.read())
+    got = view.end()
+    faults += [] if got == 1 else [f"exit status {got}"]
+    if b"\x1b[K" not in view.raw or b"PROBLEM" not in view.raw.split(b"\x1b[K")[-1]:
+        faults.append(repr(view.raw))
+    gate.verdict("a look that takes long shows a sign of life", faults)
+
+
 def main():
     gate = Gate()
     world = World(os.path.realpath(sys.argv[1]), sys.argv[2])
     for test in (test_keys, test_pause, test_sizes, test_ends, test_stop, test_growth,
-                 test_strangers, test_trouble, test_colours):
+                 test_strangers, test_trouble, test_colours, test_progress):
         test(gate, world)
     world.folder.cleanup()
     gate.done()

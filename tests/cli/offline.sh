@@ -85,6 +85,55 @@ check 'why --all' says 'NOTE fin-wait-orphan' "$lastack" why --all --facts "$fac
 check 'no facts in a file' says 'holds no facts' gives 2 "$lastack" why --facts "$source/meson.build"
 check 'no such file' says 'No such file' gives 2 "$lastack" why --facts "$tmp/none"
 
+# filters, and ends as names
+seven_of() {
+    "$lastack" ss -aH --facts "$tmp/seven" "$@" | wc -l | tr -d ' '
+}
+counts() {
+    want=$1
+    shift
+    got=$(seven_of "$@")
+    [ "$got" = "$want" ] || {
+        echo "$got, not $want"
+        return 1
+    }
+}
+python3 - "$facts" "$tmp/seven" <<'END'
+import json, sys
+base = json.load(open(f'{sys.argv[1]}/shared-classic.json'))
+base = base['facts'] if isinstance(base, dict) else base
+leak = next(r for r in base if r['state'] == 'CLOSE-WAIT')
+records = []
+for at, program in enumerate(['nginx', 'python3', 'py']):
+    records.append(dict(leak, id=at + 1, socket_id=at + 1, remote_port=5000 + at,
+                        holders=[dict(leak['holders'][0], pid=100 + at, program=program)]))
+json.dump(records, open(sys.argv[2], 'w'))
+END
+check 'ss --pid' counts 1 --pid 101
+check 'ss --program' counts 1 --program nginx
+check 'ss --program, a pattern' counts 2 --program 'py*'
+check 'ss --port' counts 1 --port 5002
+check 'ss --finding, a code' counts 3 --finding last-close-missing
+check 'ss --finding, a class' counts 3 --finding shared
+check 'ss --finding, another one' counts 0 --finding end-seen,unread
+check 'ss --state and --pid' counts 0 --state estab --pid 101
+check 'why --program' says '1 connection will not end' "$lastack" why --program nginx --facts "$tmp/seven"
+check 'why --port' says ':5001' "$lastack" why --port 5001 --facts "$tmp/seven"
+check 'why --pid of nobody' says 'Nothing is wrong' gives 0 "$lastack" why --pid 7 --facts "$tmp/seven"
+check 'why --state' gives 0 "$lastack" why --state estab --facts "$tmp/seven"
+check 'why --finding' gives 0 "$lastack" why --finding end-seen --facts "$tmp/seven"
+check 'why of an end' says 'What happened' "$lastack" why 10.9.0.1:5001 --facts "$tmp/seven"
+check 'why of a port' says 'What happened' "$lastack" why :5002 --facts "$tmp/seven"
+check 'why of a port of three' says 'may be any of 3; say which:' \
+    gives 2 "$lastack" why :8080 --facts "$tmp/seven"
+check 'the candidates are shown' says '2  10.9.0.2:8080 <-> 10.9.0.1:5001  CLOSE-WAIT' \
+    "$lastack" why 10.9.0.2:8080 --facts "$tmp/seven"
+check 'why of a port of none' says 'there is no connection :99' gives 2 "$lastack" why :99 --facts "$tmp/seven"
+check 'why of no port' says 'is no id of a connection' gives 2 "$lastack" why :http --facts "$tmp/seven"
+check 'why --svg without ID' says 'give its ID' gives 2 "$lastack" why --svg - --facts "$tmp/seven"
+check 'why --follow with ID' says 'it takes no ID' gives 2 "$lastack" why --follow 1 --facts "$tmp/seven"
+check 'why --every' says '--every takes a time' gives 2 "$lastack" why --follow --every 1y
+
 # several stacks in one file
 python3 - "$tmp/facts" "$tmp/two" <<'END'
 import json, sys
