@@ -34,6 +34,7 @@ struct follow_history {
     struct track *tracks;
     uint32_t cnt;
     uint64_t first_us; /* of the first look; 0: none yet */
+    struct group_moment then, next; /* what growth is measured from: half a window old and more */
 };
 
 struct follow_history *follow_history_open(void)
@@ -43,6 +44,10 @@ struct follow_history *follow_history_open(void)
 
 void follow_history_close(struct follow_history *history)
 {
+    if (history) {
+        group_moment_free(&history->then);
+        group_moment_free(&history->next);
+    }
     free(history ? history->tracks : NULL);
     free(history);
 }
@@ -125,6 +130,21 @@ static void add_changes(struct follow_look *look, struct follow_history *history
         history->first_us = now_us;
 }
 
+static void find_floods(struct follow_look *look, struct follow_history *history)
+{
+    uint64_t now_us = follow_now_us();
+    if (history->then.all)
+        finding_groups_grow(&look->groups, &history->then, now_us);
+    if (history->next.all && now_us - history->next.at_us < WINDOW_US / 2)
+        return;
+    group_moment_free(&history->then);
+    history->then = history->next;
+    if (!group_moment_take(&history->next, &look->groups, now_us))
+        return; /* no memory: a look without growth */
+    if (!history->then.all)
+        group_moment_take(&history->then, &look->groups, now_us);
+}
+
 /* ---- a look ---- */
 
 static uint64_t cpu_us(void)
@@ -157,6 +177,7 @@ struct follow_look *follow_look_take(const struct why_options *o, const char *co
         return NULL;
     }
     add_changes(look, history);
+    find_floods(look, history);
     look->cost_us = cpu_us() - before_us;
     return look;
 }

@@ -109,6 +109,10 @@ static void add_group(struct text *out, const struct catch *catch, const struct 
     add_age(out, g->minute_known ? g->minute_cnt : FACT_UNKNOWN);
     if (change && change->known)
         text_printf(out, ",\"per_minute\":%lld", (long long)change->per_minute);
+    if (g->flood.code) {
+        text_add(out, ",\"flood\":");
+        text_add_json(out, text_string(&g->flood.sentence));
+    }
     text_add(out, ",\"oldest_us\":");
     add_age(out, g->oldest_us);
     text_add(out, ",\"state\":");

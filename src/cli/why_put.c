@@ -100,17 +100,23 @@ static void put_headed(const struct screen *screen, const char *head, const char
     }
 }
 
+static void put_company(const struct screen *screen, const struct finding *finding)
+{
+    struct text line;
+    char first[80];
+    text_init(&line);
+    text_printf(&line, "%s.", text_string(&finding->sentence));
+    snprintf(first, sizeof first, "  Also %s: ", finding->code);
+    screen_paragraph(screen, first, text_string(&line));
+    text_free(&line);
+}
+
 static void put_also(const struct screen *screen, const struct finding_group *g)
 {
-    for (uint32_t i = 1; i < g->finding_cnt; i++) {
-        struct text line;
-        text_init(&line);
-        text_printf(&line, "%s.", text_string(&g->first[i].sentence));
-        char first[80];
-        snprintf(first, sizeof first, "  Also %s: ", g->first[i].code);
-        screen_paragraph(screen, first, text_string(&line));
-        text_free(&line);
-    }
+    for (uint32_t i = 1; i < g->finding_cnt; i++)
+        put_company(screen, &g->first[i]);
+    if (g->flood.code)
+        put_company(screen, &g->flood);
 }
 
 void why_put_group(const struct screen *screen, const struct catch *catch,

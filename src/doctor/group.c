@@ -263,11 +263,10 @@ static void make_flood(struct finding_group *g, uint32_t before, uint64_t apart_
     flood->about = g->first->about;
     flood->end_how = g->first->end_how;
     flood->told = true;
-    text_printf(&flood->sentence, "%u connections have this finding (%s), ", g->record_cnt,
-                g->first->code);
-    words_duration(&flood->sentence, apart_us);
-    text_printf(&flood->sentence, " before it were %u: %lld more each minute", before,
-                (long long)g->per_minute);
+    text_printf(&flood->sentence, "%u connections have this finding (%s), %u had it ",
+                g->record_cnt, g->first->code, before);
+    words_ago(&flood->sentence, apart_us);
+    text_printf(&flood->sentence, ": %lld more each minute", (long long)g->per_minute);
     say_room(&flood->evidence, g);
     text_add(&flood->remedy, harmless
                                  ? "look at who opens and closes them at such a rate\n"

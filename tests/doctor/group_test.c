@@ -138,7 +138,7 @@ TEST(growth_is_a_flood)
     CHECK_STR(g->flood.code, "flood");
     CHECK(g->flood.certain && g->flood.severity == SEVERITY_PROBLEM);
     CHECK(strstr(text_string(&g->flood.sentence), "50 connections have this finding (end-seen)"));
-    CHECK(strstr(text_string(&g->flood.sentence), "30 s before it were 20: 60 more each minute"));
+    CHECK(strstr(text_string(&g->flood.sentence), "20 had it 30 s ago: 60 more each minute"));
     CHECK(strstr(text_string(&g->flood.evidence), "904 of 1024 descriptors"));
     CHECK(strstr(text_string(&g->flood.evidence), "used up in 120 s") ||
           strstr(text_string(&g->flood.evidence), "used up in 2 min"));
