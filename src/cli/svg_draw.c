@@ -17,6 +17,7 @@ static const char style[] =
     ".leader,.grid{stroke:#59636e;stroke-dasharray:2 3;fill:none}\n"
     ".guess{stroke-dasharray:5 3}.cut{stroke-width:1}\n"
     ".s{stroke:#59636e;stroke-width:1}.hatch{fill:url(#hatch);stroke:none}\n"
+    ".h{stroke:#59636e;stroke-width:1.6;stroke-opacity:.45}\n"
     ".open{fill:#d1d9e0}.estab{fill:#aceebb}.close-wait{fill:#ffdf80}.fin{fill:#b6e3ff}\n"
     ".last{fill:#e2c5ff}.over{fill:#eceff2}.closed{fill:none;stroke-dasharray:3 3}\n"
     "@media (prefers-color-scheme:dark){\n"
@@ -24,7 +25,7 @@ static const char style[] =
     ".line,.packet,.life,.cut{stroke:#e6edf3}.tip,.dot{fill:#e6edf3}\n"
     ".letter{fill:#0d1117;stroke:#e6edf3}.leader,.grid,.s{stroke:#9198a1}\n"
     ".open{fill:#3d444d}.estab{fill:#1a5a2d}.close-wait{fill:#75530c}.fin{fill:#134a8e}\n"
-    ".last{fill:#56349b}.over{fill:#2a313c}.closed{fill:none}}\n"
+    ".last{fill:#56349b}.over{fill:#2a313c}.h{stroke:#e6edf3}.closed{fill:none}}\n"
     "</style>\n";
 
 /* For XML; controls are escaped as for a terminal. */
@@ -65,7 +66,7 @@ void svg_open(struct text *out, unsigned width, unsigned height, const char *tit
     text_add(out, style);
     text_add(out, "<defs><pattern id=\"hatch\" width=\"6\" height=\"6\" "
                   "patternUnits=\"userSpaceOnUse\" patternTransform=\"rotate(45)\">"
-                  "<line y2=\"6\" stroke=\"#59636e\" stroke-width=\"1.6\" stroke-opacity=\"0.45\"/>"
+                  "<line class=\"h\" y2=\"6\"/>"
                   "</pattern></defs>\n");
     text_printf(out, "<rect class=\"page\" width=\"%u\" height=\"%u\"/>\n", width, height);
 }
