@@ -4,6 +4,7 @@ what it plans, what it does with --yes, what both sides really see, what it refu
 the unattended guard."""
 import json
 import os
+import re
 import resource
 import signal
 import socket
@@ -126,13 +127,13 @@ def listen():
 
 
 def end(*words, log="--no-log", **more):
-    """(status, all that it said)"""
+    """(status, all that it said, with single blanks)"""
     args = [LASTACK, "end", "--stack", "kernel", "--here", "--no-bpf", *words]
     if log and "--yes" in words:
         args += log.split(" ", 1)
     done = subprocess.run([str(a) for a in args], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                           stderr=subprocess.STDOUT, text=True, timeout=120, check=False, **more)
-    return done.returncode, done.stdout
+    return done.returncode, re.sub(" +", " ", done.stdout)
 
 
 def why(target):
