@@ -297,24 +297,21 @@ static void put_leak(const struct screen *screen, const struct check_leak *leak,
 
 static void put_summary(const struct screen *screen, const struct check_report *report)
 {
+    unsigned long long leaked = report->leaked_cnt, all = report->connection_cnt;
+    unsigned long long processes = report->process_cnt;
     struct text line;
     text_init(&line);
-    if (report->leaked_cnt) {
-        text_printf(&line, "%llu %s not ended", (unsigned long long)report->leaked_cnt,
-                    report->leaked_cnt == 1 ? "connection was" : "connections were");
-        text_printf(&line, " (of %llu in %llu %s)", (unsigned long long)report->connection_cnt,
-                    (unsigned long long)report->process_cnt,
-                    report->process_cnt == 1 ? "process" : "processes");
-    } else {
-        text_printf(&line, "no connection leaked (%llu in %llu %s)",
-                    (unsigned long long)report->connection_cnt,
-                    (unsigned long long)report->process_cnt,
-                    report->process_cnt == 1 ? "process" : "processes");
-    }
+    if (leaked)
+        text_printf(&line, "%llu %s not ended", leaked,
+                    leaked == 1 ? "connection was" : "connections were");
+    else
+        text_add(&line, "no connection leaked");
+    text_printf(&line, " (%s%llu accepted or connected, in %llu %s)", leaked ? "of " : "", all,
+                processes, processes == 1 ? "process" : "processes");
     if (report->suppressed_cnt)
         text_printf(&line, "; %llu suppressed", (unsigned long long)report->suppressed_cnt);
     fputs("lastack check: ", screen->file);
-    screen_put(screen, report->leaked_cnt ? STYLE_RED : STYLE_GREEN, text_string(&line));
+    screen_put(screen, leaked ? STYLE_RED : STYLE_GREEN, text_string(&line));
     fputc('\n', screen->file);
     text_free(&line);
 }
