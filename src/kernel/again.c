@@ -3,8 +3,6 @@
  * directories is not hidden; a peer that is just answering is not stuck. */
 #include "kernel/again.h"
 
-#include <time.h>
-
 #include "kernel/descriptors.h"
 #include "kernel/diag.h"
 
@@ -50,15 +48,6 @@ static uint32_t states_to_dump(const struct scan *scan)
         if (worth[i] > 64 && worth[i] >= all[i] / 4)
             states |= 1u << i;
     return states;
-}
-
-static void wait_since(uint64_t start_ns)
-{
-    uint64_t then = start_ns + APART_NS;
-    struct timespec until = {.tv_sec = (time_t)(then / 1000000000u),
-                             .tv_nsec = (long)(then % 1000000000u)};
-    while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &until, NULL) != 0)
-        ;
 }
 
 static void sockets_again(struct scan *scan)
@@ -122,7 +111,7 @@ void again_look(struct scan *scan)
               (!scan->exact && again_is_hidden(&scan->sockets[i]));
     if (!any)
         return;
-    wait_since(scan->start_ns);
+    scan_wait_until(scan->start_ns + APART_NS);
     sockets_again(scan);
     if (!any_hidden(scan) || scan->exact || scan->options->no_holders)
         return;

@@ -12,6 +12,7 @@
 #include <netinet/in.h>
 #include <poll.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -24,7 +25,9 @@
 #include "kernel/kernel.h"
 #include "kernel/process.h"
 
-#define DEAD_MAX 100000u /* unknown sockets that are looked at */
+#define DEAD_MAX       100000u /* unknown sockets that are looked at */
+#define DEAD_AGAIN_MAX 10000u  /* and dead ones a second time, ~5 us each */
+#define DEAD_APART_NS  1050000000u
 
 int descriptor_copy(uint32_t pid, int fd)
 {
@@ -178,4 +181,54 @@ void dead_look(struct scan *scan)
             scan->failed = true;
     }
     scan_index_free(&others);
+}
+
+/* ---- a second later ---- */
+
+static bool is_dead(const struct facts *f)
+{
+    return f->source == FACT_SOURCE_KERNEL && f->state == LASTACK_CLOSED;
+}
+
+/* One of its descriptors still leads to it, or belongs to a thread and cannot be copied. */
+static bool is_still_held(const struct facts *f)
+{
+    for (uint32_t i = 0; i < f->holder_cnt; i++) {
+        const struct fact_holder *h = &f->holders[i];
+        if (h->kind != FACT_HOLDER_DESCRIPTOR || h->tid ||
+            kernel_descriptor_cookie(h->pid, h->fd) == f->id)
+            return true;
+    }
+    return false;
+}
+
+static void record_drop(struct facts_list *list, uint32_t at)
+{
+    struct facts *f = &list->all[at];
+    free(f->holders);
+    free(f->watches);
+    free(f->closes);
+    *f = list->all[--list->cnt];
+}
+
+void dead_again(struct facts_list *list, uint32_t first, uint64_t then_ns)
+{
+    uint32_t cnt = 0;
+    for (uint32_t i = first; i < list->cnt; i++)
+        cnt += is_dead(&list->all[i]);
+    if (cnt == 0)
+        return;
+    scan_wait_until(then_ns + DEAD_APART_NS);
+    cnt = 0;
+    for (uint32_t i = first; i < list->cnt && cnt < DEAD_AGAIN_MAX;) {
+        struct facts *f = &list->all[i];
+        cnt += is_dead(f);
+        if (is_dead(f) && !is_still_held(f)) {
+            record_drop(list, i); /* the last one is here now */
+            continue;
+        }
+        if (is_dead(f))
+            f->state_us = (scan_now_ns() - then_ns) / 1000;
+        i++;
+    }
 }

@@ -8,6 +8,10 @@
 /* Add those of the unknown sockets that are TCP connections which have ended. */
 void dead_look(struct scan *scan);
 
+/* Look at the dead ones from `first` on again, a second after `then_ns`: leave out those that were
+ * closed meanwhile; the others have been dead so long. At once if there are none. */
+void dead_again(struct facts_list *list, uint32_t first, uint64_t then_ns);
+
 /* A copy of a descriptor of another process, close-on-exec; -errno. */
 int descriptor_copy(uint32_t pid, int fd);
 

@@ -222,6 +222,16 @@ static uint64_t born_at_least(const struct scan_tcp *tcp)
  * and later only if nothing was acknowledged since. The same clock bounds the acknowledgment of our
  * own FIN, which is where FIN_WAIT_2 begins.
  */
+/* The timer of an orphan in FIN_WAIT_2 began with the acknowledgment of its FIN. The end of it that
+ * runs longer than TIME_WAIT does is counted first, by another timer. */
+static void put_orphan_age(struct facts *f, const struct scan_socket *s, uint32_t fin_wait_ms)
+{
+    uint32_t last_ms = TIME_WAIT_US / 1000;
+    uint32_t whole_ms = fin_wait_ms > last_ms && s->timer == 2 ? fin_wait_ms - last_ms : fin_wait_ms;
+    if (is_orphan(s) && s->linux_state == LINUX_FIN_WAIT2 && s->timer && s->timer_ms <= whole_ms)
+        f->state_us = f->fin_out_us = (uint64_t)(whole_ms - s->timer_ms) * 1000;
+}
+
 static void put_ages(struct facts *f, const struct scan_socket *s)
 {
     uint64_t ack = ms_to_us(s->tcp.ack_in_ms);
@@ -261,7 +271,10 @@ static void put_timer(struct facts *f, const struct scan_socket *s)
     f->timer = LASTACK_TIMER_NONE;
     f->timer_us = s->timer ? (uint64_t)s->timer_ms * 1000 : FACT_NEVER;
     f->retransmits = s->timer == 1 ? s->timer_cnt : 0;
-    f->probes = s->timer == 4 ? s->timer_cnt : 0;
+    /* An answer to a probe clears their number, but not how far they have slowed down. */
+    f->probes = s->timer != 4                      ? 0
+                : s->tcp.backoff > s->timer_cnt ? s->tcp.backoff
+                                                   : s->timer_cnt;
     if (s->timer == 1)
         f->timer = LASTACK_TIMER_RETRANSMIT;
     else if (s->timer == 4)
@@ -377,6 +390,7 @@ static void put_one(struct scan *scan, struct facts_list *list, const struct lis
     put_shut(f, s);
     put_queues(f, s);
     put_ages(f, s);
+    put_orphan_age(f, s, scan->spaces[s->space].fin_wait_ms);
     put_timer(f, s);
     put_holders(scan, list, f, s);
     put_creator(scan, f, s);

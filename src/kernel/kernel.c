@@ -191,6 +191,7 @@ int facts_from_kernel(struct facts_list *list, const struct kernel_options *opti
     scan_init(&scan, options, view);
     int error = look(&scan, list, why, why_len);
     bool exact = scan.exact;
+    uint64_t then_ns = scan_now_ns();
     struct census census = scan.census;
     scan.census = (struct census){0};
     list->taken_ns = scan.start_ns;
@@ -198,6 +199,8 @@ int facts_from_kernel(struct facts_list *list, const struct kernel_options *opti
     scan_free(&scan);
     if (!error && !options->no_details && !options->no_holders)
         details_add(list, first, options, !exact, &census, view);
+    if (!error && !options->no_details && !options->no_wait)
+        dead_again(list, first, then_ns);
     census_free(&census);
     return error;
 }

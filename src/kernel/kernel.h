@@ -20,6 +20,7 @@ struct kernel_options {
     bool no_bpf;     /* sock_diag and /proc only */
     bool here_only;  /* this network namespace only */
     bool no_details; /* no watchers, no doing, no hidden holders: what `ss -tanp` shows */
+    bool no_wait;    /* not the second that dead descriptors are given to be closed, if there are any */
     bool no_holders; /* not even descriptors: states, queues and ages */
     unsigned states; /* bits (1 << enum lastack_state); 0: all. TIME_WAIT only if asked for here */
     uint16_t port;   /* either end; 0: any */

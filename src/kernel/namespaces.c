@@ -157,11 +157,22 @@ static bool is_empty(void)
     return known && cnt == 0;
 }
 
+static void fin_wait_read(struct scan_space *space)
+{
+    FILE *file = fopen("/proc/sys/net/ipv4/tcp_fin_timeout", "re");
+    unsigned seconds;
+    if (file && fscanf(file, "%u", &seconds) == 1 && seconds < UINT32_MAX / 1000)
+        space->fin_wait_ms = seconds * 1000;
+    if (file)
+        fclose(file);
+}
+
 /* What is asked once from inside; the socket stays in its namespace whoever uses it. */
 static void space_enter(struct scan_space *space)
 {
     space->diag = diag_open();
     ports_read(space);
+    fin_wait_read(space);
     space->empty = is_empty();
 }
 

@@ -14,6 +14,14 @@ uint64_t scan_now_ns(void)
     return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 }
 
+void scan_wait_until(uint64_t then_ns)
+{
+    struct timespec until = {.tv_sec = (time_t)(then_ns / 1000000000u),
+                             .tv_nsec = (long)(then_ns % 1000000000u)};
+    while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &until, NULL) != 0)
+        ;
+}
+
 /* ---- number -> place ---- */
 
 static uint32_t slot_of(const struct scan_index *index, uint64_t key)

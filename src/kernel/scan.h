@@ -45,6 +45,7 @@ struct scan_space {
     int diag;      /* socket of sock_diag that lives in it; -1: could not be entered */
     bool empty;    /* has no TCP sockets: a dump would walk the kernel's whole table for nothing */
     uint16_t port_low, port_high; /* ephemeral; 0: unknown */
+    uint32_t fin_wait_ms;         /* tcp_fin_timeout; 0: unknown */
 };
 
 /* What of struct tcp_info we keep. Ages in ms, FACT_UNKNOWN as in the facts. */
@@ -173,7 +174,8 @@ struct scan {
 
 void scan_init(struct scan *scan, const struct kernel_options *options, struct kernel_view *view);
 void scan_free(struct scan *scan);
-uint64_t scan_now_ns(void);
+uint64_t scan_now_ns(void); /* CLOCK_MONOTONIC */
+void scan_wait_until(uint64_t then_ns);
 
 /* NULL: out of memory or over the bound (`failed`, `cut`). A pointer is valid until the next add. */
 struct scan_socket *scan_socket_add(struct scan *scan);

@@ -277,6 +277,8 @@ static void blocked_scene(struct scene *s, enum block how)
     CHECK_EQ(h->pid, child.pid);
     CHECK_NE(h->tid, 0);
     CHECK_NE(h->tid, child.pid);
+    CHECK_EQ(h->doing, how == BLOCK_RECV ? FACT_DOING_RECV : FACT_DOING_POLL);
+    CHECK_EQ(h->doing_id, how == BLOCK_RECV ? id : FACT_UNKNOWN);
     CHECK_EQ(f->state, LASTACK_ESTABLISHED); /* that is the trouble with it */
     child_end(&child);
     close(e.client);

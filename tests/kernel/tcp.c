@@ -128,6 +128,8 @@ SCENE(an_orphan_that_waits_for_its_peer)
     CHECK_EQ(f->holders_known, FACT_YES);
     CHECK_EQ(f->timer, LASTACK_TIMER_FIN_WAIT);
     CHECK(fact_known(f->timer_us));
+    CHECK(fact_known(f->state_us));
+    CHECK_LE(f->state_us, 60000000);
     CHECK_EQ(f->fin_acked, FACT_YES);
     e.client = -1;
     ends_close(e);
@@ -148,6 +150,9 @@ SCENE(a_fin_behind_a_shut_window)
     CHECK_GT(f->send_queue, 0);
     CHECK_EQ(f->send_unsent, f->send_queue); /* neither counts the FIN */
     CHECK_LT(f->send_window, f->send_queue);
+    LOOK_UNTIL(s, facts_of(s, e.client)->probes > 0); /* though the peer answers them */
+    f = facts_of(s, e.client);
+    peer = facts_of(s, e.server);
     CHECK(fact_known(f->timer_us));
     CHECK_EQ(peer->state, LASTACK_ESTABLISHED);
     CHECK_GT(peer->receive_queue, 0);
@@ -331,6 +336,8 @@ SCENE(a_dead_connection_with_a_descriptor)
     CHECK_EQ(f->holders[0].pid, getpid());
     CHECK_EQ(f->holders[0].fd, done.server);
     CHECK_EQ(f->error, 0);
+    CHECK(fact_known(f->state_us)); /* dead for a second at least, and nobody has closed it */
+    CHECK_GE(f->state_us, 1000000);
     CHECK_NE(facts_of(s, reset.server)->error, 0); /* it waits for the program */
     CHECK(!facts_list_find(&s->list, cookie_of(fresh)));
     int error = 0;
