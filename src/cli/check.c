@@ -394,5 +394,7 @@ int check_main(int argc, char **argv)
     c.junit_file = open_for(c.junit, stdout);
     if (!c.output_file || !c.junit_file)
         return EXIT_USAGE;
-    return check_run(&c.check, c.exit_code, tell, &c);
+    int status = check_run(&c.check, c.exit_code, tell, &c);
+    suppressions_free(c.check.suppressions);
+    return status;
 }
