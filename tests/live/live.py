@@ -208,7 +208,7 @@ def main():
         if world == "watched":
             recorder = recorder_start(lastack, directory)
             if not recorder:
-                print("1..0 # SKIP no recorder here")
+                print("1..0 # SKIP no BPF tracepoints here")
                 return
         for scenario in chosen:
             if world == "own" and isinstance(scenario.own, str):

@@ -11,13 +11,17 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 
 from play import Play, command_alone, namespaces_here
 from room import Failure, wait_for
 
 SERIOUS = ("attention", "problem")
 FIXED_KB, SOCKET_KB = 64 * 1024, 3  # what a look may take: in any case, and for each socket
-LOOKS = 8
+GROUPS = 3 # at most, for leaks that are all alike; a recorder may know of some what it has lost of others
+LOOKS, LOOKS_S = 8, 20
+# The plain leak; a recorder that runs on this machine knows more of it.
+LEAK = ("end-consumed", "end-seen")
 
 
 class Answer:
@@ -116,11 +120,13 @@ def many_sockets(world):
     seen = json.loads(world.last.text)["summary"]["looked_at"] # of the whole machine
     bound = FIXED_KB + seen * SOCKET_KB
     world.last.must(world.last.max_kb < bound, f"more than {bound} KB")
-    text = world.ask("why", "--stack", "kernel").good()
+    groups = [g for g in json.loads(world.last.text)["groups"] if "(crowd)" in g["sentence"]]
+    world.last.must(len(groups) <= GROUPS and sum(g["count"] for g in groups) >= leaks,
+                    f"{leaks} leaks are not counted in {GROUPS} groups")
+    text = world.ask("why", "--stack", "kernel", "--program", "crowd").good()
     text.must(text.status == 1, "1, for there are leaks")
     text.must(text.max_kb < bound, f"more than {bound} KB")
-    text.must(text.text.count("\n") < 400, "too many lines for a person")
-    text.must(str(leaks) in text.text or str(leaks - 1) in text.text, f"{leaks} are not counted")
+    text.must(text.text.count("\n") < 40, "too many lines for a person")
     print(f"# {seen} sockets on this machine: {world.last.max_kb} KB with JSON, {text.max_kb} KB without")
 
 
@@ -134,8 +140,11 @@ def many_healthy(world):
 
 
 def looks_at(world, play, *arguments):
-    """Many looks at what comes and goes."""
-    for _ in range(LOOKS):
+    """Many looks at what comes and goes; fewer on a machine that is busy."""
+    end = time.monotonic() + LOOKS_S
+    for turn in range(LOOKS):
+        if turn >= 2 and time.monotonic() > end:
+            break
         answer = world.ask("why", "--json", "--stack", "kernel", *arguments)
         wrong = serious(of(play, answer.findings()))
         answer.must(not wrong, f"healthy sockets are blamed: {wrong[:3]}")
@@ -173,7 +182,7 @@ def without_bpf(world):
     """The plain leak is found with sock_diag and /proc alone."""
     play = world.play(command_alone([world.faults, "end-ignored"]))
     wait_for("the finding", lambda: any(
-        f["code"] == "end-consumed" for f in of(play, world.ask(
+        f["code"] in LEAK for f in of(play, world.ask(
             "why", "--no-bpf", "--json", "--stack", "kernel").findings())))
 
 
@@ -200,7 +209,7 @@ def namespace_with_name(world):
         subprocess.run(["ip", "-n", name, "link", "set", "lo", "up"], check=True)
         world.play(["ip", "netns", "exec", name, world.faults, "end-ignored"])
         wait_for(f"a finding of kernel@{name}", lambda: any(
-            f["stack"] == f"kernel@{name}" and f["code"] == "end-consumed" for f in world.ask(
+            f["stack"] == f"kernel@{name}" and f["code"] in LEAK for f in world.ask(
                 "why", "--json", "--stack", "kernel").findings()))
         here = world.ask("why", "--json", "--stack", "kernel", "--here").findings()
         if any(f["stack"] != "kernel" for f in here):
