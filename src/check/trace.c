@@ -209,7 +209,8 @@ static void look_at_exit(struct watch *w, struct task *task)
     task->candidates = calloc(1, sizeof *task->candidates);
     if (!task->candidates || !judge_look(w, task, task->candidates)) {
         w->unseen_cnt++;
-        w->judge.report.blind = w->judge.report.blind || (process->touched && is_stopped(task));
+        w->judge.report.blind =
+            w->judge.report.blind || (process->touched && (is_stopped(task) || w->options->killed));
     }
     if (task->candidates) {
         candidates_merge(task->candidates);
@@ -247,8 +248,9 @@ static void at_death(struct watch *w, uint32_t tid, int status)
     struct candidate_list *list = task->candidates;
     struct ending ending = {.pid = process->pid, .signal = task->exit_signal};
     if (!task->leaving && process->live_cnt == 1 && !w->over && w->started) {
-        w->unseen_cnt++; /* killed so hard that it did not stop */
-        w->judge.report.blind = w->judge.report.blind || (process->touched && !WIFSIGNALED(status));
+        /* Only SIGKILL keeps a thread from its stop, even if it had called exit before. */
+        w->unseen_cnt++;
+        w->judge.report.blind = w->judge.report.blind || (process->touched && w->options->killed);
     }
     task->candidates = NULL;
     tree_task_gone(&w->tree, task);
