@@ -9,7 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/signalfd.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "cli/follow_look.h"
@@ -34,6 +33,15 @@ static bool print_look(const struct follow_look *look)
     return good && fflush(stdout) == 0;
 }
 
+/* A pause that ends when nobody reads any more. */
+static bool await_reader(uint64_t pause_us)
+{
+    struct pollfd reader = {.fd = STDOUT_FILENO};
+    uint64_t ms = pause_us / 1000;
+    return poll(&reader, 1, ms > 3600000 ? 3600000 : (int)ms) <= 0 ||
+           !(reader.revents & (POLLERR | POLLHUP | POLLNVAL));
+}
+
 static int follow_json(const struct why_options *o, const char *command)
 {
     struct follow_history *history = follow_history_open();
@@ -46,12 +54,10 @@ static int follow_json(const struct why_options *o, const char *command)
         uint64_t pause_us = follow_pause_us(o, look->cost_us);
         good = print_look(look);
         follow_look_free(look);
-        struct timespec pause = {(time_t)(pause_us / 1000000), (long)(pause_us % 1000000) * 1000};
-        nanosleep(&pause, NULL);
+        good = good && await_reader(pause_us);
     }
     follow_history_close(history);
-    complain(command, "no memory, or nobody reads any more");
-    return EXIT_USAGE;
+    return EXIT_USAGE; /* no memory, or nobody reads any more: there is nobody to tell */
 }
 
 /* ---- keys ---- */

@@ -148,7 +148,7 @@ for command in '' ss why end; do
         # Of the kernel's connections nothing is ended here: they are other people's.
         line=$(echo "$example" | sed "s/\\b\\(7\\|4097\\)\\b/web\\/$a/; s/web\\/web/web/; s/\\b9\\b/$b/
             s/10.0.0.2:8080/$end/; s/ :8080/ :${end##*:}/; s/--yes/--yes --no-log/
-            s/^lastack end -/lastack end --stack web -/; s/--follow/--follow --json | head -n 1/
+            s/^lastack end -/lastack end --stack web -/; s/--follow/--follow --stack web --json | head -n 1/
             s|/etc/lastack/policy|$source/share/policy|")
         check "example: $example" sh -c "$line"'; [ $? -le 1 ]' </dev/null
     done <examples
