@@ -110,8 +110,8 @@ bool rules_half_close_works(const struct facts *f, const struct rules_options *o
         return f->orphan != FACT_YES &&
                (moved || (fact_known(f->data_in_us) && f->data_in_us <= options->moving_us &&
                           age_later(f->data_in_us, f->fin_out_us)));
-    if (f->state != LASTACK_CLOSE_WAIT)
-        return false;
+    if (f->state != LASTACK_CLOSE_WAIT || number_over(f->retransmits, 1))
+        return false; /* what is sent again and again looks young and does not arrive */
     bool sent_since = age_later(f->data_out_us, f->fin_in_us);
     bool flows = number_over(f->send_queue, 0) && f->send_window != 0 && f->retransmits == 0;
     return moved || flows || (sent_since && f->data_out_us <= options->moving_us);
