@@ -14,8 +14,9 @@ import tempfile
 import time
 
 from play import Play, command_alone, namespaces_here
-from room import Failure, wait_for
+from room import Failure, Room, wait_for
 
+ACROSS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "across.py")
 SERIOUS = ("attention", "problem")
 FIXED_KB, SOCKET_KB = 64 * 1024, 3  # what a look may take: in any case, and for each socket
 GROUPS = 3 # at most, for leaks that are all alike; a recorder may know of some what it has lost of others
@@ -220,6 +221,39 @@ def namespace_with_name(world):
     world.ask("why", "--stack", "kernel").good()
 
 
+def both_ends_and_a_cut(world):
+    """Ends in two namespaces name each other; when the link is cut, data is told to be unanswered."""
+    rooms = []
+    try:
+        for side in ("a", "b"):
+            os.mkdir(f"{world.scratch}/{side}")
+            rooms.append(Room(f"{world.scratch}/{side}"))
+        here, there = rooms
+        here.run(["ip", "link", "add", "v0", "type", "veth", "peer", "name", "v0", "netns",
+                  str(there.holder.pid)])
+        for room, address in ((here, "10.77.0.1/24"), (there, "10.77.0.2/24")):
+            room.run(["ip", "address", "add", address, "dev", "v0"])
+            room.run(["ip", "link", "set", "v0", "up"])
+        server = Play(None, here.inside([sys.executable, ACROSS, "listen", "10.77.0.1"]))
+        world.plays.append(server)
+        wait_for("the listener", lambda: "listener" in server.processes)
+        world.play(there.inside([sys.executable, ACROSS, "dial", "10.77.0.1"]))
+        wait_for("a finding that names the other end", lambda: any(
+            f["stack"] == there.stack and f["code"] == "fin-wait-held" and f["severity"] == "note"
+            and here.stack in " ".join(f["evidence"])
+            for f in world.ask("why", "--all", "--json", "--stack", "kernel").findings()))
+        there.run(["ip", "link", "set", "v0", "down"])
+        server.child.stdin.write("go\n")
+        server.child.stdin.flush()
+        wait_for("a finding about the cut", lambda: any(
+            f["stack"] == here.stack and f["code"] == "fin-unanswered" for f in world.ask(
+                "why", "--all", "--json", "--stack", "kernel").findings()))
+    finally:
+        world.rest()
+        for room in rooms:
+            room.close()
+
+
 def no_room_for_words(world):
     """A full disk is said, not overlooked."""
     with open("/dev/full", "wb") as full:
@@ -240,7 +274,7 @@ def few_descriptors(world):
 
 
 CASES = (many_sockets, many_healthy, sockets_vanish, numbers_come_again, processes_end, without_bpf,
-         as_nobody, namespace_with_name, no_room_for_words, few_descriptors)
+         as_nobody, namespace_with_name, both_ends_and_a_cut, no_room_for_words, few_descriptors)
 
 
 def main():
