@@ -195,7 +195,7 @@ static void visit_again(struct visit *v, const struct nlmsghdr *message)
 static int visit_message(const struct nlmsghdr *message, void *data)
 {
     struct visit *v = data;
-    if (message->nlmsg_type != SOCK_DIAG_BY_FAMILY ||
+    if ((message->nlmsg_type != SOCK_DIAG_BY_FAMILY && message->nlmsg_type != TCPDIAG_GETSOCK) ||
         mnl_nlmsg_get_payload_len(message) < sizeof(struct inet_diag_msg))
         return MNL_CB_OK;
     if (v->again)
@@ -210,15 +210,19 @@ struct request {
     struct inet_diag_req_v2 body;
 };
 
-static int request_send(int fd, struct request *request, uint16_t flags)
+/* Listeners tell who was turned away, all others what TCP knows. */
+static uint8_t extensions(uint32_t states)
+{
+    return 1u << ((states == 1u << LINUX_LISTEN ? INET_DIAG_SKMEMINFO : INET_DIAG_INFO) - 1);
+}
+
+static int request_send(int fd, struct request *request)
 {
     request->head = (struct nlmsghdr){.nlmsg_len = sizeof *request,
                                       .nlmsg_type = SOCK_DIAG_BY_FAMILY,
-                                      .nlmsg_flags = NLM_F_REQUEST | flags};
+                                      .nlmsg_flags = NLM_F_REQUEST};
     request->body.sdiag_protocol = IPPROTO_TCP;
-    request->body.idiag_ext = 1u << (INET_DIAG_INFO - 1);
-    if (request->body.idiag_states == 1u << LINUX_LISTEN) /* who was turned away */
-        request->body.idiag_ext = 1u << (INET_DIAG_SKMEMINFO - 1);
+    request->body.idiag_ext = extensions(0);
     return send(fd, request, sizeof *request, 0) < 0 ? -errno : 0;
 }
 
@@ -245,20 +249,22 @@ static int answers_read(int fd, struct visit *v, bool one)
     return result < 0 ? result : 0;
 }
 
+/* The older request answers for both families in one walk through the kernel's table. */
 static int dump(struct visit *v, uint32_t states)
 {
-    static const uint8_t families[] = {AF_INET, AF_INET6};
+    struct {
+        struct nlmsghdr head;
+        struct inet_diag_req body;
+    } request = {
+        .head = {.nlmsg_len = sizeof request,
+                 .nlmsg_type = TCPDIAG_GETSOCK,
+                 .nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP},
+        .body = {.idiag_family = AF_INET, .idiag_ext = extensions(states), .idiag_states = states},
+    };
     int fd = v->scan->spaces[v->space].diag;
-    for (size_t i = 0; i < sizeof families; i++) {
-        struct request request = {
-            .body = {.sdiag_family = families[i], .idiag_states = states}};
-        int error = request_send(fd, &request, NLM_F_DUMP);
-        if (!error)
-            error = answers_read(fd, v, false);
-        if (error && !(families[i] == AF_INET6 && error == -ENOENT)) /* a kernel without IPv6 */
-            return error;
-    }
-    return 0;
+    if (send(fd, &request, sizeof request, 0) < 0)
+        return -errno;
+    return answers_read(fd, v, false);
 }
 
 int diag_dump(struct scan *scan, uint32_t space, uint32_t states)
@@ -292,6 +298,6 @@ void diag_look_again(struct scan *scan, uint32_t socket)
     memcpy(request.body.id.idiag_src, s->tuple.local.bytes + (ip4 ? 12 : 0), ip4 ? 4 : 16);
     memcpy(request.body.id.idiag_dst, s->tuple.remote.bytes + (ip4 ? 12 : 0), ip4 ? 4 : 16);
     s->gone = true;
-    if (request_send(fd, &request, 0) == 0)
+    if (request_send(fd, &request) == 0)
         answers_read(fd, &visit, true);
 }

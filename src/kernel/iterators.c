@@ -194,11 +194,15 @@ static void name_process(struct scan_process *p, const char comm[16], uint64_t s
 static void take_process(struct look *look, const struct record_process *r)
 {
     struct scan *scan = look->scan;
+    uint32_t tid = r->tid == r->pid ? 0 : r->tid;
+    if (look->process != SCAN_NONE && scan->processes[look->process].pid == r->pid &&
+        look->tid == tid)
+        return; /* its name again, for the buffer was full in between */
     if (look->process != SCAN_NONE && !look->tid && !look->again)
         scan->processes[look->process].fd_cnt = (uint32_t)(r->descriptors - look->descriptors);
     look->descriptors = r->descriptors;
     look->process = r->pid ? scan_process(scan, r->pid) : SCAN_NONE;
-    look->tid = r->tid == r->pid ? 0 : r->tid;
+    look->tid = tid;
     if (look->process != SCAN_NONE)
         name_process(&scan->processes[look->process], r->comm, r->start_ns);
 }
