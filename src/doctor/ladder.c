@@ -142,7 +142,8 @@ const char *ladder_owner(const struct facts *f, int how)
 const char *ladder_peer(const struct facts *f, int how)
 {
     if (how == LASTACK_END_RST)
-        return is_silent(f) ? "nothing: no RST leaves from this state, so its end has to be ended too"
+        return is_silent(f) ? "nothing until it sends something: no RST leaves from this state; end its "
+                                 "end too"
                : f->state == LASTACK_FIN_WAIT_1 || f->state == LASTACK_FIN_WAIT_2
                    ? "its next call gives ECONNRESET (EPIPE if it has read our end already)"
                    : "its next call gives ECONNRESET";

@@ -141,7 +141,8 @@ static int end_by_destroy(const struct verdict *v, const struct facts *f)
         return say_destroy_failed(v, f, -result);
     if (is_silent(entry.state) && entry.state != LASTACK_SYN_SENT)
         return say(v, 0,
-                   "no RST leaves from %s: the other end does not hear of it and has to be ended too",
+                   "no RST leaves from %s: the other end hears of it only when it sends something; end it "
+                   "too",
                    fact_state_name(entry.state));
     return say(v, 0, "%s", "");
 }
