@@ -9,6 +9,7 @@ import json
 import os
 import select
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -50,9 +51,9 @@ def equal(got, want, what):
 
 def read_line(stream, limit_s=LIMIT_S):
     """A line of a pipe, or a failure: nothing here may wait for ever."""
-    line = b""
+    line, end = b"", time.monotonic() + limit_s
     while not line.endswith(b"\n"):
-        if not select.select([stream], [], [], limit_s)[0]:
+        if not select.select([stream], [], [], max(0, end - time.monotonic()))[0]:
             raise Failure(f"no line within {limit_s} s, only {line!r}")
         byte = os.read(stream.fileno(), 1)
         if not byte:
@@ -63,6 +64,7 @@ def read_line(stream, limit_s=LIMIT_S):
 
 class Recorder:
     """lastack watch; ready when it says that it records."""
+    living = None
 
     def __init__(self, *options):
         self.program = subprocess.Popen([LASTACK, "watch", *options], stdin=subprocess.DEVNULL,
@@ -81,8 +83,11 @@ class Recorder:
                 self.end(False)
                 raise Skip("no BPF tracepoints here")
 
+        Recorder.living = self
+
     def end(self, must=True):
         """Ends as by Ctrl-C; its last words."""
+        Recorder.living = None
         self.program.send_signal(signal.SIGINT)
         out, words = self.program.communicate(timeout=LIMIT_S)
         if must:
@@ -93,8 +98,8 @@ class Recorder:
 class Story:
     """One of stories.c, told to its end, and still there."""
 
-    def __init__(self, name):
-        self.program = subprocess.Popen([STORIES, name], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    def __init__(self, name, port=0):
+        self.program = subprocess.Popen([STORIES, name, str(port)], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         self.pid = self.program.pid
         self.port = int(read_line(self.program.stdout))
         expect(read_line(self.program.stdout) == "ready\n", "the story came to its end")
@@ -350,16 +355,20 @@ def memory_that_is_full():
 
 def events():
     """One JSON object for each, in order, and only of the port that was asked for."""
-    recorder = Recorder("--json", "--lines")
-    mine = []
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    recorder = Recorder("--json", "--lines", "--port", str(port))
+    mine, end = [], time.monotonic() + LIMIT_S
 
     def read_until(word):
         while not mine or mine[-1]["event"] != word:
+            expect(time.monotonic() < end, f"{word} within {LIMIT_S} s: {mine}")
             event = json.loads(read_line(recorder.program.stdout))
-            if event["local"].endswith(f":{story.port}"):
+            expect(f":{port}" in event["local"] + event["remote"], f"of the port that was asked for: {event}")
+            if event["local"].endswith(f":{port}"):
                 mine.append(event)
 
-    with Story("forked") as story:
+    with Story("forked", port) as story:
         read_until("close") # while it lives: whose stack it was can be looked up
     read_until("gone")
     recorder.end()
@@ -432,6 +441,7 @@ def main():
         name = run.__name__.replace("_", " ")
         if run is alone[0] and recorder:
             recorder.end()
+            recorder = None
         if reason:
             print(f"ok {number} - {name} # SKIP {reason}", flush=True)
             continue
@@ -445,7 +455,14 @@ def main():
             for line in f"{type(failure).__name__}: {failure}".splitlines():
                 print(f"# {line}")
             print(f"not ok {number} - {name}", flush=True)
+            if run in alone and Recorder.living: # not in the way of the next one
+                Recorder.living.end(False)
     return 1 if bad else 0
 
 
-sys.exit(main())
+try:
+    STATUS = main()
+finally:
+    if Recorder.living:
+        Recorder.living.program.kill()
+sys.exit(STATUS)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Programs whose connections have a history, one for each name: stories NAME. It does what the name
- * says over loopback, prints the port of its listener and "ready", and stays until its standard input
+ * Programs whose connections have a history, one for each name: stories NAME [PORT]. It does what the
+ * name says over loopback, prints the port of its listener and "ready", and stays until its standard input
  * ends. Built without frame pointers; recorder.py finds lines by their marks.
  */
 #include <arpa/inet.h>
@@ -31,12 +31,15 @@ static int must(int result, const char *what)
     return result;
 }
 
-static void listen_somewhere(void)
+static void listen_at(int port)
 {
     socklen_t len = sizeof address;
+    int on = 1;
+    address.sin_port = htons((uint16_t)port); /* 0: any */
     address.sin_family = AF_INET;
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     listener = must(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), "socket");
+    must(setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on), "SO_REUSEADDR");
     must(bind(listener, (struct sockaddr *)&address, sizeof address), "bind");
     must(listen(listener, 128), "listen");
     must(getsockname(listener, (struct sockaddr *)&address, &len), "getsockname");
@@ -287,10 +290,10 @@ static const struct story {
 
 int main(int argc, char **argv)
 {
-    for (size_t i = 0; argc == 2 && i < sizeof stories / sizeof stories[0]; i++) {
+    for (size_t i = 0; argc >= 2 && i < sizeof stories / sizeof stories[0]; i++) {
         if (strcmp(argv[1], stories[i].name) != 0)
             continue;
-        listen_somewhere();
+        listen_at(argc > 2 ? atoi(argv[2]) : 0);
         printf("%d\n", ntohs(address.sin_port));
         fflush(stdout);
         stories[i].tell();
@@ -299,6 +302,6 @@ int main(int argc, char **argv)
         wait_for_stdin();
         return 0;
     }
-    fprintf(stderr, "usage: stories NAME\n");
+    fprintf(stderr, "usage: stories NAME [PORT]\n");
     return 2;
 }
