@@ -194,7 +194,7 @@ static void watcher_main(const struct check_options *o, int leak_status, check_t
 static void hand_on(int signals, uint32_t program)
 {
     struct signalfd_siginfo info;
-    if (read(signals, &info, sizeof info) != (ssize_t)sizeof info || !program)
+    if (read(signals, &info, sizeof info) != (ssize_t)sizeof info)
         return;
     if (info.ssi_code != SI_KERNEL)
         kill((pid_t)program, (int)info.ssi_signo);
@@ -206,7 +206,9 @@ static int front_wait(int watcher, int signals)
     uint32_t program = 0;
     struct pollfd fds[2] = {{watcher, POLLIN, 0}, {signals, POLLIN, 0}};
     for (;;) {
-        if (poll(fds, 2, -1) < 0 && errno != EINTR)
+        /* Signals wait until it is known where they go. */
+        fds[0].revents = fds[1].revents = 0;
+        if (poll(fds, program ? 2 : 1, -1) < 0 && errno != EINTR)
             break;
         if (fds[1].revents & POLLIN)
             hand_on(signals, program);

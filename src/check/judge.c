@@ -263,25 +263,31 @@ static void drop_empty(struct check_report *report)
     report->leak_cnt = kept;
 }
 
+static void add_count(struct text *notes, uint64_t cnt, const char *one, const char *many)
+{
+    text_printf(notes, "%llu %s", (unsigned long long)cnt, cnt == 1 ? one : many);
+}
+
 static void add_notes(struct check_report *report, const struct watch *w)
 {
     struct text *notes = &report->notes;
-    if (report->killed_cnt)
-        text_printf(notes,
-                    "%llu connections were in use when their process was killed by a signal, and "
-                    "do not count; --killed counts them\n",
-                    (unsigned long long)report->killed_cnt);
-    if (report->ignored_cnt)
-        text_printf(notes,
-                    "%llu connections were open when their process exited (open-at-exit), and are "
-                    "ignored as asked\n",
-                    (unsigned long long)report->ignored_cnt);
-    if (w->unseen_cnt)
-        text_printf(notes,
-                    "%llu processes could not be looked at when they ended (killed at once, or "
-                    "run with rights that forbid it)%s\n",
-                    (unsigned long long)w->unseen_cnt,
-                    report->blind ? ": connections of theirs are not judged" : "");
+    if (report->killed_cnt) {
+        add_count(notes, report->killed_cnt, "connection was", "connections were");
+        text_add(notes,
+                 " in use when a signal killed the process, which does not count; --killed counts "
+                 "it\n");
+    }
+    if (report->ignored_cnt) {
+        add_count(notes, report->ignored_cnt, "connection was", "connections were");
+        text_add(notes, " open when the process exited (open-at-exit), ignored as asked\n");
+    }
+    if (w->unseen_cnt) {
+        add_count(notes, w->unseen_cnt, "process", "processes");
+        text_add(notes,
+                 " could not be looked at at the end (killed at once, or run with rights that "
+                 "forbid it)");
+        text_add(notes, report->blind ? ": connections held there are not judged\n" : "\n");
+    }
     if (w->traces)
         text_add(notes,
                  "a program called ptrace() itself (a debugger, strace, LeakSanitizer): that fails "
