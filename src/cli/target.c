@@ -55,6 +55,7 @@ struct wanted {
     uint64_t id;      /* 0: by address */
     const char *text; /* as it was given */
     const char *port; /* ":80" within it */
+    bool dead;        /* by address, what has no connection any more counts, too */
 };
 
 static bool wanted_parse(struct wanted *w, const char *target)
@@ -93,7 +94,7 @@ static bool is_wanted(const struct wanted *w, const struct facts *f)
         return f->id == w->id && (!len || strcmp(f->stack, w->name) == 0 ||
                                   (kind_len(f->stack) == len && strlen(f->stack) != len &&
                                    memcmp(f->stack, w->name, len) == 0));
-    return f->state != LASTACK_LISTEN && f->id != 0 &&
+    return f->state != LASTACK_LISTEN && f->id != 0 && (w->dead || f->state != LASTACK_CLOSED) &&
            (is_end(w, &f->tuple.local, f->tuple.local_port) ||
             is_end(w, &f->tuple.remote, f->tuple.remote_port));
 }
@@ -156,13 +157,17 @@ const struct facts *catch_find(const struct catch *catch, const char *command, c
                        "(10.0.0.2:80, or :80); lastack ss --all shows them");
         return NULL;
     }
-    for (uint32_t i = 0; i < catch->list.cnt; i++) {
-        const struct facts *f = &catch->list.all[i];
-        if (!is_wanted(&w, f))
-            continue;
-        found = f;
-        cnt++;
-        if (is_own(&w, f)) {
+    /* A number may have been used again: the dead are meant only where there is no other. */
+    for (int round = 0; round < 2 && !found; round++) {
+        w.dead = round == 1;
+        for (uint32_t i = 0; i < catch->list.cnt; i++) {
+            const struct facts *f = &catch->list.all[i];
+            if (!is_wanted(&w, f))
+                continue;
+            found = f;
+            cnt++;
+            if (!is_own(&w, f))
+                continue;
             found_own = f;
             own_cnt++;
         }

@@ -145,10 +145,10 @@ for command in '' ss why end; do
         a=$(ids web close-wait | sed -n 1p)
         b=$(ids web close-wait | sed -n 2p)
         end=$("$lastack" ss -H --stack web --state close-wait | awk '{print $5; exit}')
-        # Of the kernel's connections nothing is ended here: they are other people's.
+        # The kernel's connections are other people's: nothing of them is ended, and a port may be theirs.
         line=$(echo "$example" | sed "s/\\b\\(7\\|4097\\)\\b/web\\/$a/; s/web\\/web/web/; s/\\b9\\b/$b/
             s/10.0.0.2:8080/$end/; s/ :8080/ :${end##*:}/; s/--yes/--yes --no-log/
-            s/^lastack end -/lastack end --stack web -/; s/--follow/--follow --stack web --json | head -n 1/
+            /--stack/!s/^lastack \\(why\\|ss\\|end\\)/& --stack web/; s/--follow/--follow --json | head -n 1/
             s|/etc/lastack/policy|$source/share/policy|")
         check "example: $example" sh -c "$line"'; [ $? -le 1 ]' </dev/null
     done <examples
@@ -190,7 +190,7 @@ check 'kernel: without BPF' says '): 3 connections' kernel_why --no-bpf
 check 'kernel: --pid leaves out' says 'Nothing is wrong' gives 0 kernel_why --pid $$
 id=$("$lastack" ss -H --stack kernel --here --state close-wait --port "$port" | awk '{print $6; exit}')
 check 'kernel: the story' says 'The other end, on this machine' "$lastack" why "kernel/$id"
-check 'kernel: an end of it is a name' says 'What happened' "$lastack" why ":$(
+check 'kernel: an end of it is a name' says 'What happened' "$lastack" why --stack kernel --here ":$(
     "$lastack" ss -H --stack kernel --here --state close-wait --port "$port" |
         awk '{sub(".*:", "", $5); print $5; exit}')"
 check 'kernel: several are listed' says 'may be any of 3' gives 2 "$lastack" why --stack kernel --here ":$port"

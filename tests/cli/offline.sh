@@ -128,6 +128,12 @@ check 'why of a port of three' says 'may be any of 3; say which:' \
     gives 2 "$lastack" why :8080 --facts "$tmp/seven"
 check 'the candidates are shown' says '2  10.9.0.2:8080 <-> 10.9.0.1:5001  CLOSE-WAIT' \
     "$lastack" why 10.9.0.2:8080 --facts "$tmp/seven"
+python3 - "$tmp/seven" "$tmp/dead" <<'END'
+import json, sys
+leak = json.load(open(sys.argv[1]))[0]
+json.dump([leak, dict(leak, id=8, socket_id=8, state='UNCONN')], open(sys.argv[2], 'w'))
+END
+check 'a dead descriptor gives way to the living' says 'CLOSE-WAIT for' "$lastack" why :5000 --facts "$tmp/dead"
 check 'why of a port of none' says 'there is no connection :99' gives 2 "$lastack" why :99 --facts "$tmp/seven"
 check 'why of no port' says 'is no id of a connection' gives 2 "$lastack" why :http --facts "$tmp/seven"
 check 'why --svg without ID' says 'give its ID' gives 2 "$lastack" why --svg - --facts "$tmp/seven"
