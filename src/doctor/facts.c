@@ -113,10 +113,14 @@ struct fact_watch *facts_watch_add(struct facts_list *list, struct facts *f)
     return w;
 }
 
+/* Where only a module is known, what led there tells places apart. */
 static bool same_site(const struct fact_site *a, const struct fact_site *b)
 {
-    return a->line == b->line && strcmp(a->function, b->function) == 0 &&
-           strcmp(a->file, b->file) == 0 && strcmp(a->module, b->module) == 0;
+    if (a->line != b->line || strcmp(a->function, b->function) != 0 ||
+        strcmp(a->file, b->file) != 0 || strcmp(a->module, b->module) != 0)
+        return false;
+    return a->line || a->function[0] ||
+           strcmp(a->stack ? a->stack : "", b->stack ? b->stack : "") == 0;
 }
 
 /* Programs have a handful of places where they make, read and close connections: a walk will do. */

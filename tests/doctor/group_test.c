@@ -221,4 +221,22 @@ TEST(words_may_wait)
     scene_end(&s);
 }
 
+TEST(places_of_which_only_the_module_is_known)
+{
+    struct facts_list list;
+    facts_list_init(&list);
+    struct fact_site born = {.module = "python3.11", .stack = strdup("accept4 (libc.so.6)\n")};
+    struct fact_site read = {.module = "python3.11", .stack = strdup("recv (libc.so.6)\n")};
+    struct fact_site again = {.module = "python3.11", .stack = strdup("recv (libc.so.6)\n")};
+    struct fact_site named = {.module = "web", .function = "serve", .line = 7};
+    struct fact_site other_way = {.module = "web", .function = "serve", .line = 7,
+                                  .stack = strdup("read (libc.so.6)\n")};
+    fact_site_id a = facts_site_add(&list, &born), b = facts_site_add(&list, &read);
+    CHECK(a != b);
+    CHECK_EQ(facts_site_add(&list, &again), b);
+    fact_site_id c = facts_site_add(&list, &named);
+    CHECK_EQ(facts_site_add(&list, &other_way), c);
+    facts_list_free(&list);
+}
+
 TEST_MAIN()
