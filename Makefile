@@ -23,6 +23,10 @@ install: all
 bench: all
 	$(BUILD)/bench/bench
 
+# As root: what the doctor costs among 100,000 sockets, beside ss and lsof.
+bench-doctor: all
+	$(BUILD)/bench/bench-doctor --lastack $(BUILD)/lastack
+
 packetdrill: all
 	@echo "upstream packetdrill takes it with --so_filename=$(CURDIR)/$(BUILD)/$(PACKETDRILL)"
 PACKETDRILL = tests/packetdrill/liblastack-packetdrill.so
@@ -36,4 +40,4 @@ fuzz:
 clean:
 	rm -rf build build-*
 
-.PHONY: all check demo test install bench packetdrill fuzz clean
+.PHONY: all check demo test install bench bench-doctor packetdrill fuzz clean

@@ -23,6 +23,7 @@
 #include "kernel/kernel.h"
 
 #define REPEATS_MAX 31
+#define LIVES       10000 /* connections of one measurement */
 
 static struct {
     int repeats, slow_repeats; /* slow: of ss and lsof, which take seconds */
@@ -212,10 +213,59 @@ static void crowd_rows(int makers, int heirs, double bar, bool polls)
     crowd_free(&crowd);
 }
 
+/* `lastack watch`, when it has said that it records; 0: it does not. */
+static int recorder_start(void)
+{
+    int said[2], state;
+    char byte;
+    if (pipe(said) != 0)
+        return 0;
+    int pid = fork();
+    if (pid == 0) {
+        dup2(said[1], 2);
+        close(said[0]);
+        close(said[1]);
+        execlp(option.lastack, option.lastack, "watch", (char *)NULL);
+        _exit(127);
+    }
+    close(said[1]);
+    bool records = pid > 0 && read(said[0], &byte, 1) == 1;
+    close(said[0]);
+    if (!records && pid > 0) {
+        kill(pid, SIGTERM);
+        waitpid(pid, &state, 0);
+    }
+    return records ? pid : 0;
+}
+
+/* One connection, both ends in one thread, without and with the recorder, in turn. */
+static void recorder_rows(void)
+{
+    double without[REPEATS_MAX], with[REPEATS_MAX], more[REPEATS_MAX];
+    fprintf(stderr, "bench-doctor: recorder ...\n");
+    for (int n = 0; n < option.repeats; n++) {
+        without[n] = life_cpu(LIVES) * 1e6;
+        int recorder = recorder_start();
+        if (!recorder) {
+            fprintf(stderr, "bench-doctor: no recorder here, or another one records\n");
+            return;
+        }
+        with[n] = life_cpu(LIVES) * 1e6;
+        more[n] = with[n] - without[n];
+        kill(recorder, SIGTERM);
+        waitpid(recorder, NULL, 0);
+    }
+    double base = median(without, option.repeats);
+    row("a connection's life: connect, accept, a byte each way, close", "us", base, 0, base);
+    row("  while lastack watch records", "us", median(with, option.repeats), 0, base);
+    row("  recorder, of each connection", "us", median(more, option.repeats), 4, 0);
+}
+
 static void usage(FILE *to)
 {
     fputs("bench-doctor [--quick] [--repeats N] [--lastack PROGRAM] [--json]\n"
-          "CPU seconds of `lastack why` among 100,000 sockets, beside ss and lsof.\n"
+          "CPU seconds of `lastack why` among 100,000 sockets, beside ss and lsof, and what\n"
+          "the recorder costs. Needs root; works in a network namespace of its own.\n"
           "  --quick     a tenth of the sockets, once: does it work?\n"
           "  --repeats N medians of N (5; ss and lsof 3 at most)\n"
           "  --shell CMD no figures: run CMD among these sockets\n", to);
@@ -258,6 +308,8 @@ int main(int argc, char **argv)
     options_read(argc, argv);
     if (!crowd_space_enter())
         return 2;
+    if (!option.shell)
+        recorder_rows();
     crowd_rows(option.makers, 0, option.makers == 1000 ? 0.4 : 0, true);
     crowd_rows(option.makers, 3, option.makers == 1000 ? 0.7 : 0, false);
     if (option.json)
