@@ -18,6 +18,7 @@ LASTACK, STORIES = sys.argv[1:3]
 SOURCE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "stories.c")
 LIMIT_S = 60
 CASES = []
+LIBC = ctypes.CDLL(None, use_errno=True)
 # Why a machine may refuse; a program that its kernel finds wrong is no such reason.
 NOT_HERE = ["built without BPF", "without privilege", "refuses BPF even to root", "locked down",
             "no type information"]
@@ -62,13 +63,19 @@ def read_line(stream, limit_s=LIMIT_S):
     return line.decode()
 
 
+def end_with_parent():
+    """A test that is killed leaves no recorder (PR_SET_PDEATHSIG)."""
+    LIBC.prctl(1, signal.SIGINT)
+
+
 class Recorder:
     """lastack watch; ready when it says that it records."""
     living = None
 
     def __init__(self, *options):
         self.program = subprocess.Popen([LASTACK, "watch", *options], stdin=subprocess.DEVNULL,
-                                        stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+                                        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                                        preexec_fn=end_with_parent)
         self.words = ""
         while "recording" not in self.words:
             try:
@@ -254,9 +261,9 @@ def a_range_closed():
 def a_debugger_that_looks_is_nobody():
     """pidfd_getfd and close are not the program's."""
     with Story("unread") as story:
-        pidfd, libc = os.pidfd_open(story.pid), ctypes.CDLL(None, use_errno=True)
+        pidfd = os.pidfd_open(story.pid)
         for fd in range(3, 10):
-            copy = libc.syscall(438, pidfd, fd, 0)
+            copy = LIBC.syscall(438, pidfd, fd, 0)
             if copy >= 0:
                 os.close(copy)
         os.close(pidfd)
