@@ -159,40 +159,13 @@ void check_report_json(struct text *out, const struct check_report *report, char
 
 /* ---- JUnit ---- */
 
-/* XML 1.0 has no way to write most control characters: what is shown is \xNN. */
-static void xml_add(struct text *out, const char *raw)
-{
-    struct text shown;
-    text_init(&shown);
-    text_add_shown(&shown, raw);
-    for (const char *c = text_string(&shown); *c; c++) {
-        switch (*c) {
-        case '&':
-            text_add(out, "&amp;");
-            break;
-        case '<':
-            text_add(out, "&lt;");
-            break;
-        case '>':
-            text_add(out, "&gt;");
-            break;
-        case '"':
-            text_add(out, "&quot;");
-            break;
-        default:
-            text_add_len(out, c, 1);
-        }
-    }
-    text_free(&shown);
-}
-
 static void xml_lines(struct text *out, const char *head, const char *lines)
 {
     struct text line;
     text_init(&line);
     while (next_line(&lines, &line)) {
         text_add(out, head);
-        xml_add(out, text_string(&line));
+        text_add_xml(out, text_string(&line));
         text_add(out, "\n");
     }
     text_free(&line);
@@ -207,16 +180,16 @@ static void xml_leak(struct text *out, const struct check_leak *leak)
     check_add_site(&name, born);
     text_printf(out, "  <testcase classname=\"lastack.check\" name=\"%s", leak->code);
     text_add(out, name.len ? ": born at " : "");
-    xml_add(out, text_string(&name));
+    text_add_xml(out, text_string(&name));
     if (born && born->file[0]) {
         text_add(out, "\" file=\"");
-        xml_add(out, born->file);
+        text_add_xml(out, born->file);
         text_printf(out, "\" line=\"%u", born->line);
     }
     text_printf(out, "\">\n    <failure type=\"%s\" message=\"", leak->code);
     text_printf(out, "%llu %s not ended: ", (unsigned long long)leak->cnt,
                 leak->cnt == 1 ? "connection was" : "connections were");
-    xml_add(out, text_string(&leak->sentence));
+    text_add_xml(out, text_string(&leak->sentence));
     text_add(out, "\">\n");
     xml_lines(out, "", text_string(&leak->evidence));
     if (born && born->stack)
@@ -243,7 +216,7 @@ void check_report_junit(struct text *out, const struct check_report *report, cha
                 "  <properties>\n    <property name=\"program\" value=\"",
                 report->leak_cnt ? report->leak_cnt : 1, report->leak_cnt,
                 !report->leak_cnt && (report->blind || report->failed));
-    xml_add(out, text_string(&command));
+    text_add_xml(out, text_string(&command));
     text_printf(out, "\"/>\n    <property name=\"connections\" value=\"%llu\"/>\n  </properties>\n",
                 (unsigned long long)report->connection_cnt);
     for (uint32_t i = 0; i < report->leak_cnt; i++)

@@ -168,22 +168,10 @@ bool filter_wants(const struct filter *filter, const struct facts *f)
            ((!filter->pid && !filter->program) || is_held(filter, f));
 }
 
-/* True if `word` is among the words with commas. */
-static bool is_among(const char *words, const char *word)
-{
-    size_t len = strlen(word);
-    for (const char *at = words; at; at = strchr(at, ',')) {
-        at += *at == ',';
-        if (strncmp(at, word, len) == 0 && (at[len] == 0 || at[len] == ','))
-            return true;
-    }
-    return false;
-}
-
 bool filter_wants_finding(const struct filter *filter, const struct finding *finding)
 {
-    return !filter->finding || is_among(filter->finding, finding->code) ||
-           is_among(filter->finding, finding->class);
+    return !filter->finding || text_is_among(filter->finding, finding->code) ||
+           text_is_among(filter->finding, finding->class);
 }
 
 void filter_narrow(const struct filter *filter, struct look *look)

@@ -28,40 +28,13 @@ static const char style[] =
     ".last{fill:#56349b}.over{fill:#2a313c}.h{stroke:#e6edf3}.closed{fill:none}}\n"
     "</style>\n";
 
-/* For XML; controls are escaped as for a terminal. */
-static void add_escaped(struct text *out, const char *raw)
-{
-    struct text shown;
-    text_init(&shown);
-    text_add_shown(&shown, raw);
-    for (const char *c = text_string(&shown); *c; c++) {
-        switch (*c) {
-        case '<':
-            text_add(out, "&lt;");
-            break;
-        case '>':
-            text_add(out, "&gt;");
-            break;
-        case '&':
-            text_add(out, "&amp;");
-            break;
-        case '"':
-            text_add(out, "&quot;");
-            break;
-        default:
-            text_add_len(out, c, 1);
-        }
-    }
-    text_free(&shown);
-}
-
 void svg_open(struct text *out, unsigned width, unsigned height, const char *title)
 {
     text_printf(out,
                 "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"%u\" height=\"%u\" "
                 "viewBox=\"0 0 %u %u\" role=\"img\">\n<title>",
                 width, height, width, height);
-    add_escaped(out, title);
+    text_add_xml(out, title);
     text_add(out, "</title>\n");
     text_add(out, style);
     text_add(out, "<defs><pattern id=\"hatch\" width=\"6\" height=\"6\" "
@@ -86,7 +59,7 @@ void svg_text(struct text *out, double x, double y, const char *class, const cha
     if (strcmp(anchor, "start") != 0)
         text_printf(out, " text-anchor=\"%s\"", anchor);
     text_add(out, ">");
-    add_escaped(out, text);
+    text_add_xml(out, text);
     text_add(out, "</text>\n");
 }
 

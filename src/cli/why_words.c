@@ -40,23 +40,7 @@ void why_count_words(struct text *out, const struct finding_group *g,
 
 bool why_place(struct text *out, const struct facts_list *list, fact_site_id id)
 {
-    const struct fact_site *site = facts_site(list, id);
-    if (!site || (!site->function[0] && !site->file[0] && !site->module[0]))
-        return false;
-    if (site->function[0]) {
-        text_add_shown(out, site->function);
-        text_add(out, "()");
-    }
-    if (site->file[0]) {
-        text_add(out, site->function[0] ? " " : "");
-        text_add_shown(out, site->file);
-        if (site->line)
-            text_printf(out, ":%u", site->line);
-    } else if (site->module[0]) {
-        text_add(out, site->function[0] ? " in " : "");
-        text_add_shown(out, site->module);
-    }
-    return true;
+    return words_place(out, facts_site(list, id), " ");
 }
 
 /* One line "HEAD PLACE" if the place is known. */

@@ -298,17 +298,6 @@ void policy_free(struct policy *policy)
 
 /* ---- which rule fits ---- */
 
-static bool is_among(const char *words, const char *word)
-{
-    size_t len = strlen(word);
-    for (const char *at = words; at; at = strchr(at, ',')) {
-        at += *at == ',';
-        if (strncmp(at, word, len) == 0 && (at[len] == 0 || at[len] == ','))
-            return true;
-    }
-    return false;
-}
-
 static bool is_held_by(const struct facts *f, const char *pattern)
 {
     for (uint32_t i = 0; i < f->holder_cnt; i++)
@@ -331,8 +320,8 @@ static const char *fits_finding(const struct policy_rule *rule, const struct fin
                                 uint32_t cnt)
 {
     for (uint32_t i = 0; i < cnt; i++)
-        if (!rule->finding[0] || is_among(rule->finding, findings[i].code) ||
-            is_among(rule->finding, findings[i].class))
+        if (!rule->finding[0] || text_is_among(rule->finding, findings[i].code) ||
+            text_is_among(rule->finding, findings[i].class))
             return findings[i].code;
     return NULL;
 }

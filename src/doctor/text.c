@@ -177,3 +177,40 @@ void text_add_shown(struct text *text, const char *string)
         s += len ? len : 1;
     }
 }
+
+void text_add_xml(struct text *text, const char *string)
+{
+    struct text shown;
+    text_init(&shown);
+    text_add_shown(&shown, string);
+    for (const char *c = text_string(&shown); *c; c++) {
+        switch (*c) {
+        case '&':
+            text_add(text, "&amp;");
+            break;
+        case '<':
+            text_add(text, "&lt;");
+            break;
+        case '>':
+            text_add(text, "&gt;");
+            break;
+        case '"':
+            text_add(text, "&quot;");
+            break;
+        default:
+            text_add_len(text, c, 1);
+        }
+    }
+    text_free(&shown);
+}
+
+bool text_is_among(const char *words, const char *word)
+{
+    size_t len = strlen(word);
+    for (const char *at = words; at; at = strchr(at, ',')) {
+        at += *at == ',';
+        if (strncmp(at, word, len) == 0 && (at[len] == 0 || at[len] == ','))
+            return true;
+    }
+    return false;
+}

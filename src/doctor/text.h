@@ -28,5 +28,10 @@ const char *text_string(const struct text *text);
 void text_add_json(struct text *text, const char *string);
 /* For a terminal: control characters and bytes that are no UTF-8 become \xNN. */
 void text_add_shown(struct text *text, const char *string);
+/* For XML: shown as for a terminal (XML 1.0 has no way to write most control characters). */
+void text_add_xml(struct text *text, const char *string);
+
+/* True if `word` is among `words`, which stand between commas. */
+bool text_is_among(const char *words, const char *word);
 
 #endif

@@ -216,23 +216,30 @@ void words_holder(struct text *out, const struct facts *facts, const struct fact
     text_free(&doing);
 }
 
-void words_site(struct text *out, const struct fact_site *site)
+bool words_place(struct text *out, const struct fact_site *site, const char *before_file)
 {
+    if (!site || (!site->function[0] && !site->file[0] && !site->module[0]))
+        return false;
     if (site->function[0]) {
         text_add_shown(out, site->function);
         text_add(out, "()");
     }
     if (site->file[0]) {
-        text_add(out, site->function[0] ? " at " : "");
+        text_add(out, site->function[0] ? before_file : "");
         text_add_shown(out, site->file);
         if (site->line)
             text_printf(out, ":%u", site->line);
     } else if (site->module[0]) {
         text_add(out, site->function[0] ? " in " : "");
         text_add_shown(out, site->module);
-    } else if (!site->function[0]) {
-        text_add(out, "an unknown place");
     }
+    return true;
+}
+
+void words_site(struct text *out, const struct fact_site *site)
+{
+    if (!words_place(out, site, " at "))
+        text_add(out, "an unknown place");
 }
 
 void words_close(struct text *out, const struct fact_call *call)

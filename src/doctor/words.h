@@ -25,6 +25,8 @@ void words_holder(struct text *out, const struct facts *facts, const struct fact
                   bool still);
 /* "conn_open() at server.c:14", "handle() in libfoo.so", "server.c:14"; safe for a terminal. */
 void words_site(struct text *out, const struct fact_site *site);
+/* The same with other words than " at "; false, and nothing is added, if nothing is known. */
+bool words_place(struct text *out, const struct fact_site *site, const char *before_file);
 /* "inherited it by fork", ...; NULL if unknown. */
 const char *words_origin(enum fact_origin origin);
 /* "process 4711 (server) closed its descriptor 4, which dropped the count from 2 to 1". */
