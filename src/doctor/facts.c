@@ -87,9 +87,25 @@ static bool array_grow(struct facts_list *list, void *array_at, uint32_t cnt, si
     return array != NULL;
 }
 
+void facts_holders_reserve(struct facts_list *list, struct facts *f, uint32_t cnt)
+{
+    struct fact_holder *holders;
+    if (cnt <= f->holder_cap)
+        return;
+    holders = realloc(f->holders, cnt * sizeof *holders);
+    if (!holders) {
+        list->failed = true;
+        return;
+    }
+    f->holders = holders;
+    f->holder_cap = cnt;
+}
+
 struct fact_holder *facts_holder_add(struct facts_list *list, struct facts *f)
 {
-    if (!array_grow(list, &f->holders, f->holder_cnt, sizeof *f->holders))
+    if (f->holder_cnt == f->holder_cap)
+        facts_holders_reserve(list, f, f->holder_cap ? 2 * f->holder_cap : 1);
+    if (f->holder_cnt == f->holder_cap)
         return NULL;
     struct fact_holder *h = &f->holders[f->holder_cnt++];
     memset(h, 0, sizeof *h);
@@ -159,7 +175,7 @@ void facts_holders_clear(struct facts *f)
 {
     free(f->holders);
     f->holders = NULL;
-    f->holder_cnt = 0;
+    f->holder_cnt = f->holder_cap = 0;
 }
 
 void facts_close_add(struct facts *f, const struct fact_call *call)

@@ -191,7 +191,7 @@ struct facts {
     fact_bool orphan;     /* no descriptor any more; the stack finishes the protocol */
     uint64_t references;
     struct fact_holder *holders; /* owned by the list; holder_cnt of them */
-    uint32_t holder_cnt;
+    uint32_t holder_cnt, holder_cap;
     fact_bool holders_known;    /* every holder that there is could be looked for */
     struct fact_watch *watches; /* owned by the list */
     uint32_t watch_cnt;
@@ -266,6 +266,8 @@ void facts_list_free(struct facts_list *list);
 struct facts *facts_list_add(struct facts_list *list);
 /* One more holder, all unknown; valid until the next one. NULL: out of memory. */
 struct fact_holder *facts_holder_add(struct facts_list *list, struct facts *facts);
+/* Room for so many holders at once, for a source that knows how many will come. */
+void facts_holders_reserve(struct facts_list *list, struct facts *facts, uint32_t cnt);
 /* Forget the holders of one record, for a source that knows better (the supervisor: /proc). */
 void facts_holders_clear(struct facts *facts);
 /* One more watcher, all unknown; valid until the next one. NULL: out of memory. */

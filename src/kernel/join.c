@@ -307,6 +307,7 @@ static void put_holders(const struct scan *scan, struct facts_list *list, struct
     uint64_t now = process_now_ticks();
     bool nobody = s->inode == 0 && !s->held_by_kernel;
     f->holders_known = nobody || scan->exact || scan->holders_all ? FACT_YES : FACT_NO;
+    facts_holders_reserve(list, f, s->hold_cnt);
     for (uint32_t i = s->hold_first; i != SCAN_NONE; i = scan->holds[i].next) {
         const struct scan_hold *from = &scan->holds[i];
         struct fact_holder *h = is_passing(scan, s, from) ? NULL : facts_holder_add(list, f);

@@ -19,7 +19,8 @@ static u64 at_ep_poll_callback, at_pollwake, at_io_poll_wake, at_ep_show_fdinfo,
     at_io_uring_show_fdinfo;
 struct iterators_wanted wanted SEC(".data.wanted") = {.states = ~0u};
 /* Of the walk over descriptors under way. */
-static u64 last_task;
+static u64 last_task, last_bits_task, last_bits;
+static u32 last_bits_at;
 
 #define QUEUED_MAX 1024 /* fits the buffer of an iterator */
 #define SKB_MAX    256
@@ -354,12 +355,18 @@ int iterate_sockets(struct bpf_iter__tcp *ctx)
 
 /* ---- descriptors ---- */
 
+/* The bits of 64 descriptors are read together: those of one process come in order. */
 static __always_inline u32 close_on_exec(struct task_struct *task, u32 fd)
 {
-    unsigned long *bits = task->files->fdt->close_on_exec;
-    u64 word = 0;
-    bpf_probe_read_kernel(&word, sizeof word, bits + fd / 64);
-    return word >> (fd % 64) & 1 ? DESCRIPTOR_CLOEXEC : 0;
+    if (last_bits_task != (u64)task || last_bits_at != fd / 64) {
+        unsigned long *bits = task->files->fdt->close_on_exec;
+        u64 word = 0;
+        bpf_probe_read_kernel(&word, sizeof word, bits + fd / 64);
+        last_bits = word;
+        last_bits_task = (u64)task;
+        last_bits_at = fd / 64;
+    }
+    return last_bits >> (fd % 64) & 1 ? DESCRIPTOR_CLOEXEC : 0;
 }
 
 static __always_inline long write_process(struct seq_file *seq, struct task_struct *task, u64 met)
@@ -440,7 +447,7 @@ int iterate_descriptors(struct bpf_iter__task_file *ctx)
     long error = 0;
     u64 shows;
     if (!task || !file) {
-        last_task = 0;
+        last_task = last_bits_task = 0;
         write_process(ctx->meta->seq, NULL, ctx->meta->seq_num);
         return 0;
     }
