@@ -2,11 +2,16 @@
 /*
  * The recorder's memory: what its BPF programs write into maps and everybody who may look at maps
  * reads. The maps have names, so that a reader finds them, and `struct recorder_about` says whether
- * both mean the same. Times are CLOCK_MONOTONIC, 0: has not happened. __u8 to __u64 are
- * <linux/types.h>'s, or kernel_types.h's in a BPF program.
+ * both mean the same. Times are CLOCK_MONOTONIC, 0: has not happened.
  */
 #ifndef LASTACK_KERNEL_BPF_RECORDER_RECORDS_H
 #define LASTACK_KERNEL_BPF_RECORDER_RECORDS_H
+
+#ifdef __bpf__
+#include "kernel/bpf/kernel_types.h"
+#else
+#include <linux/types.h>
+#endif
 
 #define RECORDER_MAGIC   0x6c61737461636b31ull /* of these very structures */
 #define RECORDER_CLOSES  4                     /* newest closes kept of a socket */
