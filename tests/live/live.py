@@ -18,7 +18,7 @@ import time
 from play import Play, command_alone, look, namespaces_here
 from scenarios import PLAIN, PROGRAMS, SCENARIOS, page, with_history
 
-LIMIT_S = 90        # until all must be said
+LIMIT_S = 150       # until all must be said
 QUIET_S, QUIET_LOOKS = 3, 3  # so long, and so often, nothing else may be said
 HERE = os.path.dirname(os.path.abspath(__file__))
 SERIOUS = ("attention", "problem")
@@ -131,27 +131,32 @@ def watch(plays, lastack, directory, arguments):
     end = time.monotonic() + LIMIT_S
     while time.monotonic() < end and not all(settled(play) for play in plays):
         begun = time.monotonic()
-        said = look(lastack, directory, *arguments)
+        said = None
         for play in plays:
-            if play.ready_at is not None and play.ready_at < begun and not settled(play):
-                play.looks += 1
-                play.heard = judge(play, [f for f in said["findings"] if f["stack"] == play.stack],
-                                   said["recorder"])
+            if play.ready_at is None or play.ready_at >= begun or settled(play):
+                continue
+            if play.own:
+                said = look(lastack, directory, "--stack", play.own)
+            elif not said:
+                said = look(lastack, directory, "--stack", "kernel", *arguments)
+            play.looks += 1
+            play.heard = judge(play, [f for f in said["findings"] if f["stack"] == play.stack],
+                               said["recorder"])
         time.sleep(max(0.0, 0.5 - (time.monotonic() - begun)))
 
 
 # ---- running ----
 
 def recorder_start(lastack, directory):
-    """`lastack watch`, when it records; None if that is not possible here."""
+    """`lastack watch`, when it records; or why that is not possible here."""
     recorder = subprocess.Popen([lastack, "watch", "--lines", "--quiet"], stdin=subprocess.DEVNULL,
                                 stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
     while recorder.poll() is None and not look(lastack, directory, "--here")["recorder"]:
         time.sleep(0.1)
     if recorder.poll() is None:
         return recorder
-    print(f"# {recorder.stderr.read().decode(errors='replace').strip()}")
-    return None
+    words = recorder.stderr.read().decode(errors="replace").strip()
+    return "another recorder runs" if "runs already" in words else "no BPF tracepoints here"
 
 
 def start(scenario, world, lastack, faults, directory):
@@ -207,8 +212,9 @@ def main():
     try:
         if world == "watched":
             recorder = recorder_start(lastack, directory)
-            if not recorder:
-                print("1..0 # SKIP no BPF tracepoints here")
+            if isinstance(recorder, str):
+                print(f"1..0 # SKIP {recorder}")
+                recorder = None
                 return
         for scenario in chosen:
             if world == "own" and isinstance(scenario.own, str):
