@@ -13,6 +13,8 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -22,7 +24,7 @@
 
 /* From the watcher to the front. */
 struct news {
-    uint32_t program; /* runs: signals go there */
+    uint32_t program; /* waits to begin: signals go there. A byte is the answer */
     bool done;
     int status; /* to exit with */
 };
@@ -104,6 +106,16 @@ static void news_send(int front, const struct news *news)
         return;
 }
 
+/* The front knows the program, which lives as yet. */
+static bool is_met(int front, const struct news *news)
+{
+    struct news begin = *news;
+    char byte;
+    begin.done = false;
+    news_send(front, &begin);
+    return read(front, &byte, 1) == 1;
+}
+
 /* Standard input, output and error of the watcher are nobody's business once the front is gone. */
 static void let_go_of_files(void)
 {
@@ -171,11 +183,8 @@ static void watcher_main(const struct check_options *o, int leak_status, check_t
     if ((error = watch_attach(w.program)) < 0) {
         complain_attach(-error);
         kill(child, SIGKILL);
-    } else if (write(go[1], "", 1) == 1) {
-        news.done = false;
-        news_send(front, &news);
+    } else if (is_met(front, &news) && write(go[1], "", 1) == 1) {
         news.status = watch_program(&w, trouble[0], leak_status, tell, arg);
-        news.done = true;
     }
     fflush(NULL);
     if (o->kill_rest)
@@ -190,37 +199,62 @@ static void watcher_main(const struct check_options *o, int leak_status, check_t
 
 /* ---- the front ---- */
 
-/* What is sent to us is meant for the program. A terminal's own signals have reached it already. */
-static void hand_on(int signals, uint32_t program)
+/* The watcher as the front sees it. */
+struct watched {
+    pid_t watcher;
+    int news, signals;
+    int program; /* pidfd, as its number may be a stranger's after its end; -1: not known yet */
+};
+
+static bool wants_an_end(uint32_t signal)
 {
-    struct signalfd_siginfo info;
-    if (read(signals, &info, sizeof info) != (ssize_t)sizeof info)
-        return;
-    if (info.ssi_code != SI_KERNEL)
-        kill((pid_t)program, (int)info.ssi_signo);
+    return signal == SIGHUP || signal == SIGINT || signal == SIGQUIT || signal == SIGTERM;
 }
 
-static int front_wait(int watcher, int signals)
+/* What is sent to us is meant for the program. A terminal's own signals have reached it already.
+ * Once it is over they are meant for us, who wait for what it left. */
+static void hand_on(const struct watched *w)
+{
+    struct signalfd_siginfo info;
+    if (read(w->signals, &info, sizeof info) != (ssize_t)sizeof info)
+        return;
+    int number = info.ssi_code == SI_KERNEL ? 0 : (int)info.ssi_signo; /* 0: is it there? */
+    if (syscall(SYS_pidfd_send_signal, w->program, number, NULL, 0) != 0 && errno == ESRCH &&
+        wants_an_end(info.ssi_signo))
+        kill(w->watcher, WATCH_ENOUGH);
+}
+
+/* The program begins when we have told that signals can reach it. */
+static void meet_program(struct watched *w, uint32_t program)
+{
+    w->program = (int)syscall(SYS_pidfd_open, program, 0);
+    if (w->program < 0)
+        fprintf(stderr, "%ssignals cannot be handed on to the program (pidfd_open: %s)\n", complaint,
+                strerror(errno));
+    if (write(w->news, "", 1) != 1)
+        fprintf(stderr, "%sthe watching process does not listen: %s\n", complaint, strerror(errno));
+}
+
+static int front_wait(struct watched *w)
 {
     struct news news = {.status = CHECK_FAILED};
-    uint32_t program = 0;
-    struct pollfd fds[2] = {{watcher, POLLIN, 0}, {signals, POLLIN, 0}};
+    struct pollfd fds[2] = {{w->news, POLLIN, 0}, {w->signals, POLLIN, 0}};
     for (;;) {
         /* Signals wait until it is known where they go. */
         fds[0].revents = fds[1].revents = 0;
-        if (poll(fds, program ? 2 : 1, -1) < 0 && errno != EINTR)
+        if (poll(fds, w->program >= 0 ? 2 : 1, -1) < 0 && errno != EINTR)
             break;
         if (fds[1].revents & POLLIN)
-            hand_on(signals, program);
+            hand_on(w);
         if (!(fds[0].revents & (POLLIN | POLLHUP)))
             continue;
-        if (read(watcher, &news, sizeof news) != (ssize_t)sizeof news) {
+        if (read(w->news, &news, sizeof news) != (ssize_t)sizeof news) {
             fprintf(stderr, "%sthe watching process died, and the program with it\n", complaint);
             return CHECK_FAILED;
         }
-        program = news.program;
         if (news.done)
             return news.status;
+        meet_program(w, news.program);
     }
     return CHECK_FAILED;
 }
@@ -235,16 +269,17 @@ int check_run(const struct check_options *options, int leak_status, check_tell *
     for (size_t i = 0; i < sizeof handed_on / sizeof handed_on[0]; i++)
         sigaddset(&caught, handed_on[i]);
     sigprocmask(SIG_BLOCK, &caught, &before);
-    int signals = signalfd(-1, &caught, SFD_CLOEXEC);
-    if (signals < 0 || pipe2(news, O_CLOEXEC) != 0) {
+    struct watched w = {.signals = signalfd(-1, &caught, SFD_CLOEXEC), .program = -1};
+    if (w.signals < 0 || socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, news) != 0) {
         fprintf(stderr, "%scannot start: %s\n", complaint, strerror(errno));
         return CHECK_FAILED;
     }
     fflush(NULL);
-    pid_t watcher = fork();
-    if (watcher == 0) {
+    w.watcher = fork();
+    w.news = news[0];
+    if (w.watcher == 0) {
         close(news[0]);
-        close(signals);
+        close(w.signals);
         sigaddset(&caught, SIGTSTP);
         sigaddset(&caught, SIGTTOU);
         sigaddset(&caught, SIGPIPE);
@@ -252,9 +287,9 @@ int check_run(const struct check_options *options, int leak_status, check_tell *
         watcher_main(options, leak_status, tell, arg, news[1], &before);
     }
     close(news[1]);
-    if (watcher < 0) {
+    if (w.watcher < 0) {
         fprintf(stderr, "%scannot start a process: %s\n", complaint, strerror(errno));
         return CHECK_FAILED;
     }
-    return front_wait(news[0], signals);
+    return front_wait(&w);
 }

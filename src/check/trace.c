@@ -328,9 +328,18 @@ static bool step(struct watch *w, bool *left)
 
 /* ---- the run ---- */
 
+static volatile sig_atomic_t enough;
+
 static void tick(int signal)
 {
-    (void)signal;
+    if (signal == WATCH_ENOUGH)
+        enough = 1;
+}
+
+/* Does anything still want to be waited for? */
+static bool is_grace_over(const struct watch *w)
+{
+    return w->ended && (enough || check_now_ns() - w->ended_ns >= w->options->grace_ns);
 }
 
 /* From now on waitpid() comes back now and then. */
@@ -388,7 +397,9 @@ static void add_living_note(struct watch *w)
 
 void watch_run(struct watch *w)
 {
+    struct sigaction action = {.sa_handler = tick};
     bool left = true, ticking = false;
+    sigaction(WATCH_ENOUGH, &action, NULL);
     each_socket(w->program, mark_outside, w);
     while (left) {
         step(w, &left);
@@ -397,7 +408,7 @@ void watch_run(struct watch *w)
         if (w->ended && !ticking)
             clock_start();
         ticking = w->ended;
-        if (w->ended && check_now_ns() - w->ended_ns >= w->options->grace_ns)
+        if (is_grace_over(w))
             break;
     }
     if (w->tree.tasks.cnt && w->started)

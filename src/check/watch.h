@@ -3,6 +3,7 @@
 #ifndef LASTACK_CHECK_WATCH_H
 #define LASTACK_CHECK_WATCH_H
 
+#include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -28,6 +29,9 @@ struct watch {
     uint64_t unseen_cnt; /* processes that could not be looked at */
     bool traces;         /* a program of the tree called ptrace itself */
 };
+
+/* Sent to the watching process: wait no longer for those that outlive the program. */
+#define WATCH_ENOUGH SIGRTMIN
 
 /* What front.c does with the watching process: traces `child` until it and its tree are over. */
 int watch_attach(uint32_t child);

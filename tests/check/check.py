@@ -422,6 +422,22 @@ def signals_are_handed_on(ground):
     del ground
 
 
+def signals_after_the_end(ground):
+    """When the program is over, a signal ends the waiting for what it left, and hits nobody else."""
+    script = "sleep 1000 >/dev/null 2>&1 & echo $! $$; exit 7"
+    for number in (signal.SIGTERM, signal.SIGINT):
+        with subprocess.Popen([LASTACK, "check", "--kill", "--grace", "1000", "--", "/bin/sh", "-c", script],
+                              stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+            left, program = (int(word) for word in process.stdout.readline().split())
+            await_that(lambda pid=program: not os.path.exists(f"/proc/{pid}"), "the program's end")
+            process.send_signal(number)
+            err = process.stderr.read().decode()
+            equal(process.wait(PATIENCE_S), 7, f"status ({err})")
+        check("still ran" in err, err)
+        await_that(lambda pid=left: gone(pid), f"{left} lives")
+    del ground
+
+
 def killed_check(ground):
     """If lastack check is killed, so is all that it watched."""
     del ground
@@ -541,8 +557,8 @@ TESTS = [clean_program(name) for name in CLEAN] + [
     forks_are_counted, ten_thousand, silence_and_a_word, from_outside, error_path, end_read, end_unread,
     client_open, child_exit, exec_heir, dup, not_blocking, families, thread, first_thread_gone, many_leaks, both_ends, daemon,
     daemons_are_killed, daemons_go_on, fast, python_program, killed, ignore_open, suppressions, statuses,
-    wrong_usage, nested, signals_are_handed_on, killed_check, standard_files, stopping, report_for_people,
-    report_to_file, junit, names_of_strangers, without_privileges,
+    wrong_usage, nested, signals_are_handed_on, signals_after_the_end, killed_check,
+    standard_files, stopping, report_for_people, report_to_file, junit, names_of_strangers, without_privileges,
     what_may_not_be_seen]
 
 
