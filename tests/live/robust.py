@@ -18,7 +18,7 @@ from room import Failure, Room, wait_for
 
 ACROSS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "across.py")
 SERIOUS = ("attention", "problem")
-FIXED_KB, SOCKET_KB = 64 * 1024, 3  # what a look may take: in any case, and for each socket
+FIXED_KB, SOCKET_KB = 64 * 1024, 5 # what a look may take: in any case, and for each socket
 GROUPS = 3 # at most, for leaks that are all alike; a recorder may know of some what it has lost of others
 LOOKS, LOOKS_S = 8, 20
 # The plain leak; a recorder that runs on this machine knows more of it.
