@@ -115,7 +115,8 @@ static int ask_one(struct catch *catch, const char *command, const char *name)
     uint32_t from = catch->list.cnt;
     int result = control_ask_facts(name, &catch->list, why);
     for (uint32_t i = from; i < catch->list.cnt; i++)
-        snprintf(catch->list.all[i].stack, sizeof catch->list.all[i].stack, "%s", name);
+        snprintf(catch->list.all[i].stack, sizeof catch->list.all[i].stack, "%.*s",
+                 (int)sizeof catch->list.all[i].stack - 1, name);
     if (result == 0) {
         catch_add_name(catch, name);
         return EXIT_DONE;
