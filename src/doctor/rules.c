@@ -124,7 +124,7 @@ static void find_cause(struct rules_case *c)
     static bool (*const rules[])(struct rules_case *) = {
         rule_open_at_exit, rule_listener, rule_unaccepted, rule_blocked,         rule_orphan,
         rule_waiting_peer, rule_dead,     rule_relay,      rule_closed_and_held, rule_half_close,
-        rule_hidden,       rule_heir,     rule_end_read,   rule_unread,
+        rule_hidden,       rule_heir,     rule_worker,     rule_end_read,        rule_unread,
     };
     for (size_t i = 0; i < sizeof rules / sizeof rules[0]; i++)
         if (rules[i](c))

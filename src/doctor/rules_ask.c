@@ -23,11 +23,71 @@ bool watch_reads(const struct fact_watch *w)
     return w->spent != FACT_YES && (w->events & (EPOLLIN | EPOLLRDNORM | EPOLLRDHUP));
 }
 
+/* Output that is taken slowly says nothing about its own input. */
+static bool is_in_output(const struct facts *f, const struct fact_holder *h)
+{
+    static const char *const calls[] = {"write", "writev", "pwritev2", "splice", "sendfile"};
+    if (h->doing == FACT_DOING_SEND)
+        return h->doing_id != f->id;
+    for (size_t i = 0; h->doing == FACT_DOING_OTHER && i < sizeof calls / sizeof *calls; i++)
+        if (strcmp(h->doing_text, calls[i]) == 0)
+            return true;
+    return false;
+}
+
+static bool sleeps_for_a_while(const struct fact_holder *h)
+{
+    return h->doing == FACT_DOING_SLEEP && (strstr(h->doing_text, "nanosleep") != NULL ||
+                                            strcmp(h->doing_text, "sigtimedwait") == 0);
+}
+
+bool holder_may_serve(const struct facts *f, const struct fact_holder *h)
+{
+    bool stranger =
+        f->creator_pid != FACT_NO_PID && f->creator_holds == FACT_NO && h->pid != f->creator_pid;
+    bool same = strcmp(f->creator_program, h->program) == 0;
+    if (h->kind != FACT_HOLDER_DESCRIPTOR ||
+        !(h->origin == FACT_ORIGIN_FORK || (h->origin == FACT_ORIGIN_UNKNOWN && stranger && same)))
+        return false;
+    return h->doing == FACT_DOING_RECV || h->doing == FACT_DOING_CONNECT ||
+           h->doing == FACT_DOING_WAIT_CHILD || is_in_output(f, h) || sleeps_for_a_while(h);
+}
+
+bool any_may_serve(const struct facts *f)
+{
+    for (uint32_t i = 0; i < f->holder_cnt; i++)
+        if (holder_may_serve(f, &f->holders[i]))
+            return true;
+    return false;
+}
+
+bool any_in_output(const struct facts *f)
+{
+    for (uint32_t i = 0; i < f->holder_cnt; i++)
+        if (is_in_output(f, &f->holders[i]))
+            return true;
+    return false;
+}
+
+bool any_comes_back(const struct facts *f, uint64_t age_us)
+{
+    if (any_in_output(f))
+        return true;
+    for (uint32_t i = 0; i < f->holder_cnt && !age_over(age_us, COMES_BACK_US); i++) {
+        const struct fact_holder *h = &f->holders[i];
+        if (sleeps_for_a_while(h) || holder_may_serve(f, h) ||
+            (h->doing == FACT_DOING_WAIT_CHILD && h->kind == FACT_HOLDER_DESCRIPTOR))
+            return true;
+    }
+    return false;
+}
+
 bool holder_is_forgotten(const struct facts *f, const struct fact_holder *h)
 {
     if (h->kind == FACT_HOLDER_MESSAGE || h->doing == FACT_DOING_STOPPED)
         return true;
-    if (h->kind != FACT_HOLDER_DESCRIPTOR || h->watching == FACT_YES || h->threads > 1)
+    if (h->kind != FACT_HOLDER_DESCRIPTOR || h->watching == FACT_YES || h->threads > 1 ||
+        holder_may_serve(f, h))
         return false;
     switch (h->doing) {
     case FACT_DOING_ACCEPT:

@@ -6,6 +6,9 @@
 
 #include "doctor/rules.h"
 
+#define COMES_BACK_US UINT64_C(30000000) /* a pause between two reads is hardly longer */
+#define REST_US       UINT64_C(10000000) /* who may be at work or reads slowly is left alone so long */
+
 /* One record under judgement. */
 struct rules_case {
     const struct facts_list *list;
@@ -82,6 +85,14 @@ bool has_answered(const struct facts *f);
 
 /* Asks for being told of something to read. */
 bool watch_reads(const struct fact_watch *watch);
+/* Forked by who made the connection, it may be its worker, which is busy elsewhere for the moment
+ * (a database, a child, a pause with an end): it looks like an heir that forgot. */
+bool holder_may_serve(const struct facts *f, const struct fact_holder *holder);
+bool any_may_serve(const struct facts *f);
+/* A holder sits in a write to something else: back-pressure, however long it takes. */
+bool any_in_output(const struct facts *f);
+/* A holder is in a call that ends by itself, and may read on then; `age_us`: of what waits. */
+bool any_comes_back(const struct facts *f, uint64_t age_us);
 /* A holder that can do nothing about the connection: inferred unless it is stopped. */
 bool holder_is_forgotten(const struct facts *f, const struct fact_holder *holder);
 /* There are holders, and all of them are. */
@@ -95,6 +106,8 @@ uint32_t descriptor_cnt(const struct facts *f);
 /* Different processes with a descriptor of it. */
 uint32_t process_cnt(const struct facts *f);
 
+/* Unread data has shut our window. */
+bool window_is_shut(const struct facts *f);
 /* Unread data has shut our window, and there is a sign that it stays so. */
 bool is_stuck_reader(const struct rules_case *c);
 /* Data or FIN that cannot leave (class "blocked"). */
@@ -112,6 +125,7 @@ bool rule_closed_and_held(struct rules_case *c); /* rules_hold.c: a close is kno
 bool rule_half_close(struct rules_case *c);      /* rules_end.c */
 bool rule_hidden(struct rules_case *c);          /* rules_hold.c */
 bool rule_heir(struct rules_case *c);
+bool rule_worker(struct rules_case *c); /* true: nothing is to be said yet */
 bool rule_dead(struct rules_case *c); /* rules_end.c */
 bool rule_relay(struct rules_case *c);
 bool rule_end_read(struct rules_case *c);

@@ -73,7 +73,9 @@ static const struct fact_call *shared_close(const struct rules_case *c, bool *ce
     bool all_forgotten = holders_all_forgotten(f);
     bool after_fin = age_after(last->age_us, f->fin_in_us);
     bool left_over = after_fin && holders_all_left_over(f, last);
-    bool was_read = age_after(last->age_us, f->eof_read_us); /* the one who closed was done */
+    /* The one who closed was done; but a parent that hands over may close after its child's read.
+     */
+    bool was_read = age_after(last->age_us, f->eof_read_us) && !any_may_serve(f);
     bool deliberate = last->kind == FACT_CALL_CLOSE || last->kind == FACT_CALL_DUP_OVER;
     *certain = after_fin && (all_forgotten || was_read || (left_over && deliberate));
     return *certain || left_over || all_forgotten ? last : NULL;
@@ -311,8 +313,9 @@ static fact_bool heirs_only_hold(const struct facts *f)
             return FACT_NO;
         /* 0, 1, 2: a program that is started for a connection (inetd) finds it there. */
         bool started_for_it = came_by_exec(f, h) && h->fd >= 0 && h->fd <= 2;
-        bool idle = !started_for_it && (holder_is_forgotten(f, h) || came_by_exec(f, h) ||
-                                        h->doing == FACT_DOING_SLEEP);
+        bool idle =
+            !started_for_it && !holder_may_serve(f, h) &&
+            (holder_is_forgotten(f, h) || came_by_exec(f, h) || h->doing == FACT_DOING_SLEEP);
         bool end_read = f->fin_consumed == FACT_YES || fact_known(f->eof_read_us);
         if (!idle && (!end_read || f->state == LASTACK_ESTABLISHED))
             return FACT_NO; /* who has to read may be busy with its answer */
@@ -351,6 +354,8 @@ bool rule_heir(struct rules_case *c)
         !age_over(facts_age(f), c->options->grace_us))
         return false;
     fact_bool only_hold = heirs_only_hold(f);
+    if (only_hold == FACT_MAYBE && !age_over(facts_age(f), REST_US))
+        return false;
     if (only_hold == FACT_NO || (!ended && (only_hold != FACT_YES || f->moved == FACT_YES)))
         return false;
     bool sure = ended && only_hold == FACT_YES;
@@ -371,6 +376,14 @@ bool rule_heir(struct rules_case *c)
     evidence_peer(finding, c);
     remedy_heir(&finding->remedy, f, &f->holders[0]);
     return true;
+}
+
+/* After the end a worker may still have an answer to find: for a while nothing is said of it. */
+bool rule_worker(struct rules_case *c)
+{
+    const struct facts *f = c->f;
+    uint64_t age_us = fact_known(f->eof_read_us) ? f->eof_read_us : fin_age(f);
+    return is_close_wait(f) && any_may_serve(f) && age_later(age_us, REST_US);
 }
 
 /* ---- company ---- */
@@ -434,6 +447,7 @@ void add_stuck_holder(struct rules_case *c)
     const char *class = c->out->all[c->from].class;
     bool shared = class == CLASS_SHARED, stopped = true;
     if ((!shared && class != CLASS_UNREAD && class != CLASS_DEAF) || f->state == LASTACK_CLOSED ||
+        c->out->all[c->from].severity < SEVERITY_ATTENTION ||
         c->out->all[c->from].code == FINDING_OPEN_AT_EXIT || !holders_all_forgotten(f))
         return;
     for (uint32_t i = 0; i < f->holder_cnt; i++)

@@ -16,13 +16,19 @@ static bool peer_wants_to_end(const struct rules_case *c)
                     peer->state == LASTACK_CLOSING);
 }
 
+bool window_is_shut(const struct facts *f)
+{
+    return (f->state == LASTACK_ESTABLISHED || f->state == LASTACK_FIN_WAIT_2) &&
+           f->receive_window == 0 && number_over(f->receive_queue, 0);
+}
+
+/* A slow reader opens its window now and then, and then data comes. */
 bool is_stuck_reader(const struct rules_case *c)
 {
     const struct facts *f = c->f;
-    if ((f->state != LASTACK_ESTABLISHED && f->state != LASTACK_FIN_WAIT_2) ||
-        f->receive_window != 0 || !number_over(f->receive_queue, 0) || f->orphan == FACT_YES ||
-        f->unaccepted == FACT_YES || f->moved == FACT_YES ||
-        !age_over(f->data_in_us, c->options->grace_us))
+    uint64_t least_us = c->options->grace_us > REST_US ? c->options->grace_us : REST_US;
+    if (!window_is_shut(f) || f->orphan == FACT_YES || f->unaccepted == FACT_YES ||
+        f->moved == FACT_YES || !age_over(f->data_in_us, least_us))
         return false;
     return holders_all_forgotten(f) || nobody_watches(f) || peer_wants_to_end(c);
 }
@@ -89,13 +95,31 @@ static bool is_busy(const struct facts *f)
     return any_holder_runs(f) || has_answered(f) || f->moved == FACT_YES;
 }
 
+/* A poll may have a timeout, with which a program reads at a rate (curl --limit-rate). */
+static bool any_polls(const struct facts *f)
+{
+    for (uint32_t i = 0; i < f->holder_cnt; i++)
+        if (f->holders[i].doing == FACT_DOING_POLL)
+            return true;
+    return false;
+}
+
 static void say_unread(struct rules_case *c, const char *code, bool stuck)
 {
     const struct facts *f = c->f;
     bool busy = is_busy(f) || (stuck && !holders_all_forgotten(f));
-    struct finding *finding =
-        finding_add(c, code, busy ? SEVERITY_ATTENTION : SEVERITY_PROBLEM, true);
+    bool back = f->watch_cnt == 0 && any_comes_back(f, stuck ? f->data_in_us : fin_age(f));
+    bool certain = !back && !(stuck && any_polls(f));
+    struct finding *finding = finding_add(c, code,
+                                          back   ? SEVERITY_NOTE
+                                          : busy ? SEVERITY_ATTENTION
+                                                 : SEVERITY_PROBLEM,
+                                          certain);
     unread_sentence(&finding->sentence, f);
+    if (back)
+        line_printf(&finding->evidence,
+                    "the call that it sits in ends by itself: a slow reader may "
+                    "read on then");
     if (nobody_watches(f))
         line_printf(&finding->evidence, "no poll, epoll or blocked call of a holder would tell it");
     if (has_answered(f)) {

@@ -151,11 +151,11 @@ static const struct fact_watch *best_watch(const struct facts *f)
     return best;
 }
 
-static void say_nobody(struct rules_case *c, enum severity severity)
+static void say_nobody(struct rules_case *c, enum severity severity, bool certain)
 {
-    struct finding *finding = finding_add(c, FINDING_NOBODY_WATCHES, severity, true);
-    text_add(&finding->sentence,
-             "no poller has it and no call waits on it: nobody will ever notice");
+    struct finding *finding = finding_add(c, FINDING_NOBODY_WATCHES, severity, certain);
+    text_add(&finding->sentence, "no poller has it and no call waits on it");
+    text_add(&finding->sentence, certain ? ": nobody will ever notice" : "");
     evidence_holders(finding, c->f);
     line_printf(&finding->remedy, "add it to the poller (EPOLLIN | EPOLLRDHUP), or close it where "
                                   "it was put aside");
@@ -173,9 +173,11 @@ void add_watchers(struct rules_case *c)
     if (cause->code != FINDING_UNREAD_DATA && cause->code != FINDING_UNREAD_END &&
         cause->code != FINDING_WINDOW_SHUT)
         return;
+    if (severity < SEVERITY_ATTENTION)
+        return; /* who comes back needs no telling */
     const struct fact_watch *w = best_watch(f);
     if (f->watch_cnt == 0 && f->watchers_known == FACT_YES && f->holder_cnt > 0) {
-        say_nobody(c, severity);
+        say_nobody(c, severity, cause->certain);
     } else if (w && w->spent == FACT_YES) {
         say_spent(c, w, severity);
     } else if (w && !watch_reads(w)) {

@@ -41,9 +41,11 @@ enum obstacle { OBSTACLE_NONE, OBSTACLE_WINDOW, OBSTACLE_SILENCE };
 /* Nothing has come through the shut window for long, as this side or the peer can tell. */
 static bool is_shut_for_long(const struct facts_list *list, const struct facts *f)
 {
+    if (fact_known(f->data_out_us) && f->data_out_us < SHUT_SUSPECT_US)
+        return false; /* it took something in between */
     if (number_over(f->probes, PROBE_SUSPECT - 1))
         return true;
-    if (!age_over(f->data_out_us, SHUT_SUSPECT_US))
+    if (!fact_known(f->data_out_us))
         return false;
     const struct facts *peer = list ? facts_list_peer(list, f) : NULL;
     return f->moved == FACT_NO || (peer && age_over(peer->data_in_us, SHUT_SUSPECT_US));
@@ -118,6 +120,9 @@ bool rule_blocked(struct rules_case *c)
 {
     const struct facts *f = c->f;
     enum obstacle obstacle = find_obstacle(c->list, f);
+    bool moved = f->moved == FACT_YES || age_later(f->data_out_us, SHUT_SUSPECT_US);
+    if (obstacle == OBSTACLE_WINDOW && !nobody_holds(f) && moved)
+        return false; /* a slow reader is no shut window */
     if (obstacle == OBSTACLE_NONE || rules_half_close_works(f, c->options) ||
         !is_blocked_for_a_while(f, c->options))
         return false;
@@ -228,7 +233,7 @@ bool rule_waiting_peer(struct rules_case *c)
 {
     const struct facts *f = c->f;
     bool held = f->orphan == FACT_NO || (f->orphan == FACT_MAYBE && f->holder_cnt > 0);
-    if (f->state != LASTACK_FIN_WAIT_2 || !held || is_stuck_reader(c))
+    if (f->state != LASTACK_FIN_WAIT_2 || !held || window_is_shut(f))
         return false;
     if (rules_half_close_works(f, c->options)) {
         struct finding *finding = finding_add(c, FINDING_HALF_CLOSE, SEVERITY_HEALTHY, true);
