@@ -57,9 +57,9 @@ int find_functions(void *ctx)
 
 static __always_inline u64 file_references(struct file *file)
 {
-    if (bpf_core_field_exists(struct file___new, f_ref))
-        return ((struct file___new *)file)->f_ref.refcnt.counter + 1;
-    return ((struct file___old *)file)->f_count.counter;
+    if (bpf_core_field_exists(file->f_ref))
+        return file->f_ref.refcnt.counter + 1;
+    return file->f_count.counter;
 }
 
 static __always_inline void fill_addresses(struct record_socket *r, struct sock_common *common)
@@ -97,8 +97,8 @@ static __always_inline void fill_timer(struct record_socket *r, struct inet_conn
 {
     u8 pending = icsk->icsk_pending;
     if (pending == 1 || pending == 3 || pending == 5 || pending == 6) {
-        if (bpf_core_field_exists(struct inet_connection_sock___old, icsk_timeout))
-            r->timer_ticks = ((struct inet_connection_sock___old *)icsk)->icsk_timeout - now;
+        if (bpf_core_field_exists(icsk->icsk_timeout))
+            r->timer_ticks = icsk->icsk_timeout - now;
         else
             r->timer_ticks = icsk->icsk_retransmit_timer.expires - now;
         r->timer = pending == 3 ? 4 : 1;
@@ -201,12 +201,10 @@ static __always_inline void watch_ring(struct record_watch *r, u64 private)
     r->kind = WATCH_RING;
     r->fixed = BPF_CORE_READ(request, flags) & 1;
     r->object = (u64)BPF_CORE_READ(request, ctx);
-    if (bpf_core_field_exists(request->tctx)) {
+    if (bpf_core_field_exists(request->tctx))
         watch_task(r, BPF_CORE_READ(request, tctx, task));
-    } else {
-        struct io_kiocb___old *old = (void *)request;
-        watch_task(r, BPF_CORE_READ(old, task));
-    }
+    else
+        watch_task(r, BPF_CORE_READ(request, task));
 }
 
 static int watch_step(u32 i, struct watch_walk *walk)
@@ -284,7 +282,7 @@ static __always_inline void write_socket(struct seq_file *seq, struct tcp_sock *
         r.flags = SOCKET_DEAD;
         r.local_port = __builtin_bswap16(icsk->icsk_inet.inet_sport);
     }
-    if (sk->__sk_common.skc_flags >> bpf_core_enum_value(enum sock_flags, SOCK_KEEPOPEN) & 1)
+    if (sk->__sk_common.skc_flags >> SOCK_KEEPOPEN & 1)
         r.flags |= SOCKET_KEEPALIVE;
     r.shutdown = sk->sk_shutdown;
     r.uid = sk->sk_uid.val;

@@ -2,9 +2,10 @@
 /*
  * The few types of the kernel that our BPF programs look at, cut by hand to the fields that they
  * read. Where a field really lies is found when a program is loaded, from the kernel's own type
- * information (preserve_access_index, "CO-RE"): only names and the way to nest matter here. A
- * struct NAME___old is NAME as older kernels have it; libbpf ignores what follows the three
- * underscores.
+ * information (preserve_access_index, "CO-RE"): only names and the way to nest matter here. Fields
+ * that a kernel may lack are asked for with bpf_core_field_exists. libbpf walks all types of the
+ * kernel for each type from which a path of ours begins, more than a millisecond each: paths should
+ * begin from few.
  */
 #ifndef LASTACK_KERNEL_BPF_KERNEL_TYPES_H
 #define LASTACK_KERNEL_BPF_KERNEL_TYPES_H
@@ -82,15 +83,17 @@ struct cred { kuid_t uid, euid; };
 struct inode { u16 i_mode; unsigned long i_ino; };
 
 struct file_operations { void *show_fdinfo; };
+typedef struct { atomic64_t refcnt; } file_ref_t;
 struct file {
     const struct file_operations *f_op;
     void *private_data;
     struct inode *f_inode;
     const struct cred *f_cred;
     unsigned int f_flags;
+    /* How often it is referred to: f_ref since 6.13, which counts from -1; f_count before. */
+    file_ref_t f_ref;
+    atomic64_t f_count;
 };
-/* How often it is referred to: f_ref since 6.13, which counts from -1; f_count before. */
-typedef struct { atomic64_t refcnt; } file_ref_t;
 struct file___new { file_ref_t f_ref; };
 struct file___old { atomic64_t f_count; };
 
@@ -192,7 +195,7 @@ struct inet_timewait_sock {
     struct timer_list tw_timer;
 };
 struct tcp_timewait_sock { struct inet_timewait_sock tw_sk; };
-enum sock_flags { SOCK_DEAD, SOCK_KEEPOPEN }; /* numbers are asked of the kernel */
+enum { SOCK_KEEPOPEN = 3 }; /* of enum sock_flags */
 struct request_sock_queue { struct request_sock *rskq_accept_head; };
 struct inet_sock { struct sock sk; __be16 inet_sport; };
 struct inet_connection_sock {
@@ -202,8 +205,8 @@ struct inet_connection_sock {
     u8 icsk_retransmits, icsk_pending, icsk_backoff, icsk_probes_out;
     struct { u32 lrcvtime; } icsk_ack;
     u32 icsk_user_timeout;
+    unsigned long icsk_timeout; /* in older kernels beside the timer */
 };
-struct inet_connection_sock___old { unsigned long icsk_timeout; };
 struct tcp_sock {
     struct inet_connection_sock inet_conn;
     u32 snd_wnd, copied_seq, write_seq, rcv_nxt, snd_nxt, snd_una, rcv_wnd, rcv_wup;
@@ -233,8 +236,8 @@ struct io_kiocb {
     u64 flags;
     struct io_ring_ctx *ctx;
     struct io_uring_task *tctx;
+    struct task_struct *task; /* before there was tctx */
 };
-struct io_kiocb___old { struct task_struct *task; };
 
 /* ---- AF_UNIX ---- */
 
@@ -242,7 +245,9 @@ struct scm_fp_list { s16 count; struct file *fp[253]; };
 struct unix_skb_parms { struct scm_fp_list *fp; };
 struct unix_sock { struct sock sk; struct sock *peer; };
 
-/* ---- what iterators are given ---- */
+#pragma clang attribute pop
+
+/* ---- what iterators are given: these are as they are for ever ---- */
 
 struct seq_file;
 struct bpf_iter_meta { struct seq_file *seq; u64 session_id, seq_num; };
@@ -255,8 +260,5 @@ struct bpf_iter__task_file {
 };
 struct bpf_iter__task { struct bpf_iter_meta *meta; struct task_struct *task; };
 struct bpf_iter__unix { struct bpf_iter_meta *meta; struct unix_sock *unix_sk; u32 uid; };
-
-#pragma clang attribute pop
-
 
 #endif
