@@ -138,15 +138,25 @@ static bool is_dead_for_a_while(const struct facts *f, uint64_t age_us, uint64_t
     return f->source == FACT_SOURCE_KERNEL && !moved_now;
 }
 
+#define READS_ON_US UINT64_C(60000000)
+
+/* What a connection brought before its end can still be read, and to close now would lose it. */
+static bool is_read_on(const struct facts *f)
+{
+    return f->source == FACT_SOURCE_KERNEL && number_over(f->receive_queue, 0) &&
+           age_later(f->data_in_us, READS_ON_US);
+}
+
 bool rule_dead(struct rules_case *c)
 {
     const struct facts *f = c->f;
+    bool unread = f->source == FACT_SOURCE_KERNEL && number_over(f->receive_queue, 0);
     uint64_t age_us = fact_known(f->state_us) ? f->state_us : f->fin_in_us;
     if (f->state != LASTACK_CLOSED || f->unaccepted == FACT_YES || f->references == 0 ||
         f->holder_cnt == 0 || !has_lived(f) ||
-        !is_dead_for_a_while(f, age_us, c->options->grace_us))
+        !is_dead_for_a_while(f, age_us, c->options->grace_us) || is_read_on(f))
         return false;
-    struct finding *finding = finding_add(c, FINDING_DEAD_DESCRIPTOR, SEVERITY_ATTENTION, true);
+    struct finding *finding = finding_add(c, FINDING_DEAD_DESCRIPTOR, SEVERITY_ATTENTION, !unread);
     text_add(&finding->sentence,
              fact_known(age_us) ? "the connection ended " : "the connection is over");
     if (fact_known(age_us))
@@ -155,6 +165,9 @@ bool rule_dead(struct rules_case *c)
         text_printf(&finding->sentence, " (%s)", strerror(f->last_error));
     text_add(&finding->sentence, ", but ");
     say_holders(&finding->sentence, f, true);
+    if (unread)
+        text_printf(&finding->sentence, "; %llu bytes that it brought were not read",
+                    (unsigned long long)f->receive_queue);
     evidence_places(finding, c);
     evidence_holders(finding, f);
     line_printf(&finding->remedy,

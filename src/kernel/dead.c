@@ -8,12 +8,14 @@
 #include "kernel/dead.h"
 
 #include <errno.h>
+#include <linux/sockios.h>
 #include <linux/tcp.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -105,6 +107,36 @@ static int error_of(int fd)
     return poll(&look, 1, 0) >= 0 && !(look.revents & POLLERR) ? 0 : -1;
 }
 
+#ifndef SO_NETNS_COOKIE
+#define SO_NETNS_COOKIE 71 /* Linux 5.14 */
+#endif
+
+static uint64_t namespace_of(int fd)
+{
+    uint64_t cookie;
+    socklen_t len = sizeof cookie;
+    return fd >= 0 && getsockopt(fd, SOL_SOCKET, SO_NETNS_COOKIE, &cookie, &len) == 0 ? cookie : 0;
+}
+
+/* False: it lives in a namespace that is not looked at. */
+static bool find_space(const struct scan *scan, struct scan_socket *s, int fd)
+{
+    uint64_t cookie = namespace_of(fd);
+    for (uint32_t i = 0; cookie && i < scan->space_cnt; i++)
+        if (namespace_of(scan->spaces[i].diag) == cookie) {
+            s->space = i;
+            return true;
+        }
+    return cookie == 0; /* an older kernel does not tell */
+}
+
+/* Data that the program can still read; an end that it has not read is none. */
+static uint32_t unread_of(int fd)
+{
+    int unread = 0;
+    return ioctl(fd, SIOCINQ, &unread) == 0 && unread > 0 ? (uint32_t)unread : 0;
+}
+
 /* Through a copy of the descriptor: a connection that has been one (a socket that was just made has
  * sent and received nothing) and is none. */
 static bool dead_read(struct scan_socket *s, int fd)
@@ -119,6 +151,7 @@ static bool dead_read(struct scan_socket *s, int fd)
     s->linux_state = LINUX_CLOSE;
     s->cookie = cookie_of(fd);
     s->error = error_of(fd);
+    s->receive_len = unread_of(fd);
     read_names(s, fd);
     return s->cookie != 0;
 }
@@ -142,7 +175,8 @@ static bool stranger_look(struct scan *scan, const struct scan_stranger *strange
         return false;
     s = same_inode(fd, stranger->inode) ? scan_socket_add(scan) : NULL;
     if (s) {
-        dead = dead_read(s, fd) && scan_by_cookie(scan, s->cookie) == SCAN_NONE;
+        dead = find_space(scan, s, fd) && dead_read(s, fd) &&
+               scan_by_cookie(scan, s->cookie) == SCAN_NONE;
         s->inode = stranger->inode;
     }
     if (dead)

@@ -107,6 +107,8 @@ static void read_socket(const struct look *look, struct scan_socket *s,
         return;
     s->shutdown = r->shutdown;
     s->receive_len = r->receive_len;
+    if (r->state == LINUX_CLOSE && s->receive_len)
+        s->receive_len--; /* an end that was not read, as a rule */
     s->send_len = r->send_len;
     s->held_by_kernel = r->flags & SOCKET_KERNEL;
     if (r->state == LINUX_CLOSE)

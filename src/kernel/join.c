@@ -186,6 +186,8 @@ static void put_queues(struct facts *f, const struct scan_socket *s)
 {
     bool fin_in = has_fin_in(s), fin_out = has_fin_out(s);
     bool syn = s->linux_state == LINUX_SYN_SENT || is_half_open(s);
+    if (s->linux_state == LINUX_CLOSE)
+        f->receive_queue = s->receive_len;
     if (s->linux_state == LINUX_TIME_WAIT || s->linux_state == LINUX_CLOSE)
         return;
     f->receive_queue = s->receive_len - (fin_in && s->receive_len ? 1 : 0);

@@ -2,8 +2,12 @@
 /* What is known of a connection itself: states, queues without their FIN, ages, timers, windows. */
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
+#include <net/if.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <sched.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 #include "scene.h"
@@ -312,6 +316,43 @@ SCENE(one_form_for_both_families)
 }
 
 /* ---- what the dump does not show ---- */
+
+/* Over for the kernel, not for the program: what came before the end can still be read. */
+SCENE(a_dead_connection_that_brought_something)
+{
+    struct ends e = ends_make();
+    char c;
+    shutdown(e.client, SHUT_WR);
+    REQUIRE_EQ(recv(e.server, &c, 1, 0), 0);
+    REQUIRE_EQ(send(e.server, "hello", 5, 0), 5);
+    close(e.server);
+    LOOK_UNTIL(s, facts_list_find(&s->list, cookie_of(e.client)) &&
+                      facts_of(s, e.client)->state == LASTACK_CLOSED);
+    CHECK_EQ(facts_of(s, e.client)->receive_queue, 5);
+    close(e.client);
+}
+
+/* What lives elsewhere is not of this namespace when it is dead, either. */
+SCENE(a_dead_connection_of_another_namespace)
+{
+    struct ends e = {0};
+    struct linger at_once = {1, 0};
+    struct ifreq lo = {.ifr_name = "lo", .ifr_flags = IFF_UP | IFF_RUNNING};
+    int here = open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC);
+    REQUIRE(here >= 0);
+    REQUIRE_EQ(unshare(CLONE_NEWNET), 0);
+    int any = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    REQUIRE_EQ(ioctl(any, SIOCSIFFLAGS, &lo), 0);
+    e = ends_make();
+    REQUIRE_EQ(setns(here, CLONE_NEWNET), 0);
+    REQUIRE_EQ(setsockopt(e.client, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once), 0);
+    close(e.client);
+    look(s);
+    CHECK(!facts_list_find(&s->list, cookie_of(e.server)));
+    close(e.server);
+    close(any);
+    close(here);
+}
 
 SCENE(a_dead_connection_with_a_descriptor)
 {
