@@ -135,6 +135,10 @@ static void find_floods(struct follow_look *look, struct follow_history *history
     uint64_t now_us = follow_now_us();
     if (history->then.all)
         finding_groups_grow(&look->groups, &history->then, now_us);
+    /* One rate, of the real time between two looks: what is said of a flood and beside it agrees. */
+    for (uint32_t i = 0; i < look->groups.cnt && i < GROUP_MAX; i++)
+        if (look->changes[i].known && look->groups.all[i].per_minute != GROUP_GROWTH_UNKNOWN)
+            look->changes[i].per_minute = look->groups.all[i].per_minute;
     if (history->next.all && now_us - history->next.at_us < WINDOW_US / 2)
         return;
     group_moment_free(&history->then);
