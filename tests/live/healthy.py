@@ -16,7 +16,7 @@ import sys
 import tempfile
 import time
 
-from play import look, namespaces_here
+from play import end_politely, look, namespaces_here
 from room import Failure, Room, wait_for
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -126,7 +126,7 @@ class Postgres:
         """It refuses to run as root; the room does not let nobody in, so root goes first."""
         user = pwd.getpwnam("nobody")
         return ["setpriv", f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}", "--clear-groups",
-                "--", *command]
+                "--pdeathsig", "KILL", "--", *command]
 
     def alone(self, command):
         """Outside of the room: it needs no network."""
@@ -233,6 +233,7 @@ def run_all(lastack, names, seconds):
 def main():
     """Arguments."""
     words, seconds = sys.argv[1:], 12
+    end_politely()
     if words[0] == "--seconds":
         seconds, words = int(words[1]), words[2:]
     if os.getuid() != 0 or not namespaces_here():

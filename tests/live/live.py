@@ -15,7 +15,7 @@ import sys
 import tempfile
 import time
 
-from play import Play, command_alone, look, namespaces_here
+from play import Play, command_alone, end_politely, look, namespaces_here
 from scenarios import PLAIN, PROGRAMS, SCENARIOS, page, with_history
 
 LIMIT_S = 150       # until all must be said
@@ -199,6 +199,7 @@ def names_agree(faults):
 
 def main():
     """TAP of all, or of those named."""
+    end_politely()
     world, lastack, faults = sys.argv[1], *map(os.path.abspath, sys.argv[2:4])
     words = sys.argv[4:]
     stay = "--stay" in words

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """One scenario that runs: in a network namespace of its own, or under `lastack run`; and what
 `lastack why` says of all that run at this moment."""
+import ctypes
 import json
 import os
 import signal
@@ -9,12 +10,23 @@ import sys
 import threading
 import time
 
+PRCTL, PR_SET_PDEATHSIG = ctypes.CDLL(None).prctl, 1
 LOOPBACK = 'ip link set lo up && exec "$@"'
 
 
 def command_alone(command):
     """The command, in a network namespace of its own with a loopback."""
     return ["unshare", "-n", "--", "sh", "-c", LOOPBACK, "sh", *command]
+
+
+def die_with_parent():
+    """In a child before exec: whatever becomes of us, it shall not stay."""
+    PRCTL(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def end_politely():
+    """A signal to end runs what is to be done at the end."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended by SIGTERM"))
 
 
 def namespaces_here():
@@ -35,7 +47,7 @@ class Play:
         self.errors = []
         self.child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                       stderr=subprocess.PIPE, text=True, errors="replace",
-                                      start_new_session=True)
+                                      start_new_session=True, preexec_fn=die_with_parent)
         self.stack = own
         self.readers = [threading.Thread(target=self.hear, daemon=True),
                         threading.Thread(target=self.hear_errors, daemon=True)]

@@ -13,7 +13,7 @@ import sys
 import tempfile
 import time
 
-from play import Play, command_alone, namespaces_here
+from play import Play, command_alone, end_politely, namespaces_here
 from room import Failure, Room, wait_for
 
 ACROSS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "across.py")
@@ -280,6 +280,7 @@ CASES = (many_sockets, many_healthy, sockets_vanish, numbers_come_again, process
 def main():
     """TAP of all, or of those named."""
     words, sockets = sys.argv[1:], 20000
+    end_politely()
     if words[0] == "--sockets":
         sockets, words = int(words[1]), words[2:]
     if os.getuid() != 0 or not namespaces_here():

@@ -5,7 +5,7 @@ import signal
 import subprocess
 import time
 
-from play import command_alone
+from play import command_alone, die_with_parent
 
 LIMIT_S = 60
 
@@ -29,7 +29,8 @@ class Room:
     def __init__(self, scratch):
         self.scratch, self.programs = scratch, []
         self.holder = subprocess.Popen(command_alone(["sh", "-c", "echo; exec sleep 1000000"]),
-                                       stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
+                                       stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                       preexec_fn=die_with_parent)
         self.holder.stdout.readline()
         self.stack = f"kernel@{os.stat(f'/proc/{self.holder.pid}/ns/net').st_ino}"
 
@@ -41,7 +42,8 @@ class Room:
         """In the background; its words go to a log."""
         with open(os.path.join(self.scratch, f"log{len(self.programs)}"), "wb") as log:
             program = subprocess.Popen(self.inside(command), stdin=subprocess.DEVNULL, stdout=log,
-                                       stderr=subprocess.STDOUT, start_new_session=True, **more)
+                                       stderr=subprocess.STDOUT, start_new_session=True,
+                                       preexec_fn=die_with_parent, **more)
         self.programs.append(program)
         return program
 
