@@ -235,7 +235,8 @@ static void introduce(struct recorder *r)
     say_alive(r);
 }
 
-static int refuse_second(uint32_t own_id, char *why, size_t why_len)
+/* `wanted`: the lines that the second one was to record. */
+static int refuse_second(bool wanted, uint32_t own_id, char *why, size_t why_len)
 {
     struct recorder_maps maps;
     if (!recorder_maps_find(&maps, own_id))
@@ -243,9 +244,11 @@ static int refuse_second(uint32_t own_id, char *why, size_t why_len)
     recorder_maps_close(&maps);
     if (own_id && maps.about_id > own_id) /* both began at once: the first one stays */
         return 0;
-    snprintf(why, why_len,
-             "a recorder runs already (process %u); lastack why reads what it knows, a second one is "
-             "not needed", maps.about.pid);
+    snprintf(why, why_len, "a recorder runs already (process %u); %s", maps.about.pid,
+             wanted && !maps.about.lines
+                 ? "it records no lines: end it, then start this one again (of a service: "
+                   "systemctl edit lastack-watch, [Service] Environment=LASTACK_WATCH=--lines)"
+                 : "lastack why reads what it knows, a second one is not needed");
     return -EBUSY;
 }
 
@@ -346,7 +349,7 @@ void recorder_count(const struct recorder *r, struct recorder_counts *counts)
 static int open_all(struct recorder *r, struct text *unseen, char *why, size_t why_len)
 {
     unsigned ids[CALL_POINT_CNT];
-    int result = refuse_second(0, why, why_len);
+    int result = refuse_second(r->options.lines, 0, why, why_len);
     if (result < 0)
         return result;
     r->object = KERNEL_BPF_OPEN(recorder, why, why_len);
@@ -359,7 +362,7 @@ static int open_all(struct recorder *r, struct text *unseen, char *why, size_t w
     if ((result = kernel_bpf_load(r->object, why, why_len)) < 0)
         return result;
     introduce(r);
-    if ((result = refuse_second(r->about_id, why, why_len)) < 0)
+    if ((result = refuse_second(r->options.lines, r->about_id, why, why_len)) < 0)
         return result;
     if ((result = open_rings(r)) < 0) {
         snprintf(why, why_len, "there is no memory for the recorder's messages");
