@@ -36,10 +36,29 @@ static const struct finding **index_findings(const struct catch *catch,
     return first;
 }
 
+/* The last bytes from here are fresh, and a look without history cannot tell whether they left before
+ * the peer's FIN or after it. */
+static bool may_be_at_work(const struct facts *f, const struct finding *first)
+{
+    return f->state == LASTACK_CLOSE_WAIT && f->at_least == FACT_YES && !(first && first->certain) &&
+           fact_known(f->bytes_out) && f->bytes_out > 0 && fact_known(f->data_out_us) &&
+           f->data_out_us <= rules_defaults.moving_us;
+}
+
 static bool is_healthy(const struct facts *f, const struct finding *first)
 {
-    return (first && first->severity == SEVERITY_HEALTHY) ||
+    return (first && first->severity == SEVERITY_HEALTHY) || may_be_at_work(f, first) ||
            rules_half_close_works(f, &rules_defaults);
+}
+
+static const char *healthy_words(const struct facts *f, const struct finding *first)
+{
+    if (rules_half_close_works(f, &rules_defaults))
+        return "is half-closed on purpose and data still moves; --force ends it all the same";
+    if (may_be_at_work(f, first))
+        return "has sent bytes a moment ago and may be half-closed on purpose: look again in some "
+               "seconds; --force ends it all the same";
+    return "is healthy as it is (lastack why says more); --force ends it all the same";
 }
 
 /* The finding that a filter speaks of, among those of one record. */
@@ -136,11 +155,7 @@ static int select_by_name(struct end_items *items, const struct end_options *o,
         item->finding = first[f - catch->list.all];
         item->code = item->finding ? item->finding->code : NULL;
         if (!item->refused && !o->force && is_healthy(f, item->finding))
-            item->refused = rules_half_close_works(f, &rules_defaults)
-                                ? "is half-closed on purpose and data still moves; --force ends it "
-                                  "all the same"
-                                : "is healthy as it is (lastack why says more); --force ends it all "
-                                  "the same";
+            item->refused = healthy_words(f, item->finding);
     }
     return status;
 }

@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -157,17 +158,32 @@ static int print_once(struct source *s)
     return s->good ? EXIT_DONE : EXIT_USAGE;
 }
 
+/* Where it may be put: a name that is free, or a regular file. A rename over a device, a pipe or a
+ * link would destroy that. */
+static int check_place(const char *path)
+{
+    struct stat st;
+    if (lstat(path, &st) < 0)
+        return errno == ENOENT ? 0 : -errno;
+    return S_ISREG(st.st_mode) ? 0 : -EEXIST;
+}
+
 /* Beside it under another name first: a reader sees all of it or none. */
 static int write_file(const struct source *s, const char *path)
 {
     char beside[4096];
-    if ((size_t)snprintf(beside, sizeof beside, "%s.%d", path, (int)getpid()) >= sizeof beside)
+    int error = -check_place(path);
+    if (error)
+        return -error;
+    if ((size_t)snprintf(beside, sizeof beside, "%s.XXXXXX", path) >= sizeof beside)
         return -ENAMETOOLONG;
-    int fd = open(beside, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644);
+    int fd = mkostemp(beside, O_CLOEXEC);
     if (fd < 0)
         return -errno;
     ssize_t len = write(fd, text_string(&s->page), s->page.len);
-    int error = len < 0 ? errno : (size_t)len != s->page.len ? ENOSPC : 0;
+    error = len < 0 ? errno : (size_t)len != s->page.len ? ENOSPC : 0;
+    if (!error && fchmod(fd, 0644) < 0)
+        error = errno;
     if (close(fd) < 0 && !error)
         error = errno;
     if (!error && rename(beside, path) < 0)
@@ -186,7 +202,8 @@ static int write_files(struct source *s)
         int result = s->page.failed ? -ENOMEM : write_file(s, s->o->textfile);
         status = result < 0 ? EXIT_NOT_DONE : s->good ? EXIT_DONE : EXIT_USAGE;
         if (result < 0)
-            complain(s->command, "%s: %s", s->o->textfile, strerror(-result));
+            complain(s->command, "%s: %s", s->o->textfile,
+                     result == -EEXIST ? "it is there and is no regular file" : strerror(-result));
         struct timespec pause = {(time_t)(s->o->every_us / 1000000u),
                                  (long)(s->o->every_us % 1000000u) * 1000};
         if (s->o->every_us && !end_stopped)

@@ -264,6 +264,13 @@ def textfile(scratch):
     with open(path, encoding="utf-8") as file:
         tap.check("a full disk leaves the old one", status == 1 and file.read() == "old"
                   and os.listdir(folder) == ["lastack.prom"], f"{status} {errors}")
+    for place, make in (("fifo", os.mkfifo), ("link", lambda at: os.symlink("real", at))):
+        make(f"{folder}/{place}")
+        before = os.lstat(f"{folder}/{place}")
+        status, _, errors = export("--stack", "kernel", "--here", "--textfile", f"{folder}/{place}")
+        tap.check(f"--textfile leaves a {place} alone", status == 1 and "no regular file" in errors
+                  and os.lstat(f"{folder}/{place}").st_ino == before.st_ino, errors)
+        os.unlink(f"{folder}/{place}")
     status, _, errors = export("--stack", "kernel", "--here", "--textfile", f"{folder}/no/such")
     tap.check("a folder that is not there", status == 1 and "No such file" in errors, errors)
     process = subprocess.Popen([LASTACK, "export", "--stack", "kernel", "--here", "--textfile", path,
