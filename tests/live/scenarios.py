@@ -140,7 +140,7 @@ SCENARIOS = [
              [Finding("unread-data", "keeper")]),
     Scenario("loop-asleep", "B5", "The thread of the loop sleeps.",
              unread("unread-data", "loop-busy", why_severity="attention"),
-             [Finding("unread-data", "keeper")]),
+             [Finding("unread-data", "keeper", "note", certain=False)]),
     Scenario("loop-in-call", "B5",
              "The thread of the loop waits for a name server that does not answer.",
              unread("unread-data", "loop-busy", why_severity="attention"),
@@ -191,7 +191,7 @@ SCENARIOS = [
              likely_heir()),
     Scenario("exec-heir", "D2", "No close-on-exec: `sleep` inherits it; its owner closes.",
              heir("keeper-fd"),
-             likely_heir("keeper-fd")),
+             [deaf("keeper-fd", blames=("keeper",))]),
     Scenario("forking-server", "healthy",
              "The parent has closed its copy, the child waits for its client."),
     Scenario("dup-left", "D4", "One descriptor closed, its copy forgotten.",
@@ -293,16 +293,19 @@ SCENARIOS = [
     Scenario("python-subprocess", "D2",
              "Python, a subprocess with `close_fds=False` has inherited it.",
              [Finding("heir-holds", "keeper", blames=("keeper", "heir"))],
-             likely_heir(keeper="heir", closer="keeper")),
+             [deaf(blames=("heir",))]),
     Scenario("java-deferred", "A10",
              "Java NIO, a registered channel was closed, and no select() follows.",
              dead()),
 ]
 
+# Not played with a recorder: its FIN has nanoseconds, the kernel's last sending has ticks, and which
+# came first cannot always be told.
+UNTIMED = ("half-close-rests",)
+
 # What a recorder knows better than "end-seen (problem, certain)".
 WATCHED = {
     "hangup-spin": seen(severity="attention"),
-    "half-close-rests": seen("rester", severity="attention", certain=False),
     "parent-keeps": Finding("last-close-missing", "keeper"),
     "dup-left": Finding("dup-holds", "keeper"),
     "thread-table": Finding("dup-holds", "keeper"),
@@ -317,8 +320,7 @@ def with_history(scenario):
 
 # What is expected of the kernel's sockets without BPF, where it is less.
 PLAIN = {
-    **dict.fromkeys(("shut-not-closed", "reset-not-closed", "keepalive-killed", "java-deferred",
-                     "ring-request"), []),
+    "ring-request": [],
     **dict.fromkeys(("fork-heir", "message-kept"), [deaf()]),
     "exec-heir": [deaf("keeper-fd", blames=("keeper",))],
     "python-subprocess": [deaf(blames=("heir",))],
