@@ -15,6 +15,7 @@
 
 #define CLIENT_MAX   32
 #define REQUEST_MAX  4096
+#define PAUSE_MS     100 /* without a descriptor for anybody */
 #define DEADLINE_US  5000000u
 #define DRAIN_US     1000000u
 
@@ -231,18 +232,27 @@ static void drop(struct house *h, unsigned at)
         h->clients[at] = h->clients[h->cnt];
 }
 
+static void drop_oldest(struct house *h)
+{
+    unsigned oldest = 0;
+    for (unsigned i = 1; i < h->cnt; i++)
+        if (h->clients[i].deadline_us < h->clients[oldest].deadline_us)
+            oldest = i;
+    drop(h, oldest);
+}
+
 static void accept_one(struct house *h)
 {
     int fd = accept4(h->listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    bool full = fd < 0 && (errno == EMFILE || errno == ENFILE);
+    if (full && h->cnt)
+        drop_oldest(h); /* its descriptor serves the next one */
+    else if (full)
+        poll(NULL, 0, PAUSE_MS); /* the listener stays readable: do not spin */
     if (fd < 0)
         return;
-    if (h->cnt == CLIENT_MAX) {
-        unsigned oldest = 0;
-        for (unsigned i = 1; i < h->cnt; i++)
-            if (h->clients[i].deadline_us < h->clients[oldest].deadline_us)
-                oldest = i;
-        drop(h, oldest);
-    }
+    if (h->cnt == CLIENT_MAX)
+        drop_oldest(h);
     struct client *c = &h->clients[h->cnt++];
     *c = (struct client){.fd = fd, .phase = READING, .deadline_us = clock_us() + DEADLINE_US};
     text_init(&c->out);

@@ -291,7 +291,8 @@ static void read_ranges(struct file *file, Dwarf *dwarf)
             add_range(file, &range);
         }
     }
-    qsort(file->ranges, file->range_cnt, sizeof *file->ranges, compare_ranges);
+    if (file->range_cnt) /* a damaged file may have none, and then there is no array */
+        qsort(file->ranges, file->range_cnt, sizeof *file->ranges, compare_ranges);
 }
 
 /* The unit that covers `address`; `bias` is between its terms and the file's. */
