@@ -19,6 +19,9 @@
 
 #define ASK_TIMEOUT_MS  5000
 #define FIND_TIMEOUT_MS 200
+/* Of one that sends without an end. */
+#define REPLY_TIMEOUT_MS 60000
+#define REPLY_MAX        (1u << 30) /* bytes: a million connections */
 
 /* A stack that is stopped accepts nobody: its queue fills, and then connect() would wait for ever.
  * SO_SNDTIMEO bounds that wait, too; -EAGAIN then. */
@@ -150,9 +153,13 @@ static int write_all(int fd, const struct text *line)
 static int read_line(int fd, struct text *line)
 {
     char bytes[65536];
-    int64_t last_ms = clock_ms();
+    int64_t last_ms = clock_ms(), end_ms = last_ms + REPLY_TIMEOUT_MS;
     while (!line->len || line->at[line->len - 1] != '\n') {
         struct pollfd p = {.fd = fd, .events = POLLIN};
+        if (line->len > REPLY_MAX)
+            return -EMSGSIZE;
+        if (last_ms > end_ms)
+            return -ETIMEDOUT;
         int64_t left_ms = last_ms + ASK_TIMEOUT_MS - clock_ms();
         int ready = poll(&p, 1, left_ms > 0 ? (int)left_ms : 0);
         if (ready < 0 && errno == EINTR)
