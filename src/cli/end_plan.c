@@ -65,7 +65,7 @@ static void put_step(const struct screen *screen, const struct end_options *o,
 {
     const struct facts *f = item->facts;
     const int how = item->ladder.steps[at];
-    char first[16];
+    char first[32];
     struct text line;
     text_init(&line);
     snprintf(first, sizeof first, "  %u. %-5s", at + 1, control_how_name(how));
