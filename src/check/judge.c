@@ -164,9 +164,10 @@ void candidates_merge(struct candidate_list *list)
 
 /* ---- lines ---- */
 
-void judge_resolve(struct watch *watch, const struct task *task, const struct candidate_list *list)
+void judge_resolve(struct watch *watch, const struct task *task, const struct candidate_list *list,
+                   uint32_t from)
 {
-    for (uint32_t i = 0; i < list->cnt; i++) {
+    for (uint32_t i = from; i < list->cnt; i++) {
         const struct connection *c = book_find(&watch->book, list->all[i].inode);
         for (unsigned k = 0; c && k < c->call_cnt; k++)
             leak_place_resolve(watch, c->calls[k].place, task->process);

@@ -57,8 +57,9 @@ struct watch; /* trace.c: tree, book, places, looker */
 bool judge_look(struct watch *watch, const struct task *task, struct candidate_list *list);
 /* One entry for each socket, in the order of their births. */
 void candidates_merge(struct candidate_list *list);
-/* Make the source lines of these candidates while a process of their images still lives. */
-void judge_resolve(struct watch *watch, const struct task *task, const struct candidate_list *list);
+/* Make the source lines of the candidates `from` on while a process of their images still lives. */
+void judge_resolve(struct watch *watch, const struct task *task, const struct candidate_list *list,
+                   uint32_t from);
 /* The process is gone: which of them are leaks? */
 void judge_ended(struct watch *watch, const struct candidate_list *list,
                  const struct ending *ending);

@@ -214,7 +214,7 @@ static void look_at_exit(struct watch *w, struct task *task)
     }
     if (task->candidates) {
         candidates_merge(task->candidates);
-        judge_resolve(w, task, task->candidates);
+        judge_resolve(w, task, task->candidates, 0);
     }
     before_image_goes(w, process);
 }
@@ -363,15 +363,13 @@ static void judge_living(struct watch *w)
     for (struct task *t = hash_next(&w->tree.tasks, NULL); t; t = hash_next(&w->tree.tasks, t)) {
         const struct task *first = hash_find(&w->tree.tasks, t->process->pid);
         uint32_t from = all.cnt;
-        struct candidate_list own;
         if (t->leaving || (t != first && first && !first->leaving))
             continue;
         if (!judge_look(w, t, &all)) {
             w->unseen_cnt++;
             w->judge.report.blind = w->judge.report.blind || t->process->touched;
         }
-        own = (struct candidate_list){all.all + from, all.cnt - from, 0};
-        judge_resolve(w, t, &own);
+        judge_resolve(w, t, &all, from);
     }
     candidates_merge(&all);
     judge_ended(w, &all, &ending);
