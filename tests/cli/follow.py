@@ -129,9 +129,8 @@ def test_sizes(gate, world):
     faults = seen(view, "last-close-missing")
     for width, height in ((40, 10), (120, 30), (60, 8), (80, 24)):
         view.resize(width, height)
-        faults += seen(view, "lastack why", "q quit", "end-seen")
-        if [row for row in view.rows if row][-1] != view.rows[height - 1]:
-            faults.append("the foot is not on the last row")
+        if not view.settles("lastack why", "q quit", "end-seen"):
+            faults += [f"no page of {width} columns, {height} rows:", *view.text().splitlines()]
     gate.verdict("it follows the window", faults + quit_view(view))
 
 

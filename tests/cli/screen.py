@@ -20,7 +20,8 @@ class Screen:
 
     def __init__(self, args, width=80, height=24, env=None):
         self.width, self.height = width, height
-        self.faults, self.raw, self.rest = [], b"", ""
+        self.faults, self.page_faults, self.raw, self.rest = [], [], b"", ""
+        self.settled = True
         self.other_page = self.cursor_hidden = False
         self.clear()
         self.pid, self.fd = pty.fork()
@@ -34,10 +35,22 @@ class Screen:
         self.rows, self.x, self.y = [""] * self.height, 0, 0
 
     def resize(self, width, height):
-        """As a window manager would."""
-        self.width, self.height = width, height
+        """As a window manager would. Pages of the old size may still be under way: what does not
+        fit counts again from settles() on."""
+        self.width, self.height, self.settled = width, height, False
         self.clear()
         fcntl.ioctl(self.fd, termios.TIOCSWINSZ, struct.pack("HHHH", height, width, 0, 0))
+
+    def settles(self, *words):
+        """Wait for a page of the new size with these words: it fits, its foot is the last row."""
+        self.settled = self.until(lambda text: all(word in text for word in words) and
+                                  not self.page_faults and self.rows[-1] != "")
+        return self.settled
+
+    def page_begins(self):
+        """What did not fit on the last page."""
+        self.faults += self.page_faults if self.settled else []
+        self.page_faults = []
 
     def feed(self, words):
         """Bytes of the program."""
@@ -48,6 +61,7 @@ class Screen:
             elif word == "\n":
                 self.y += 1
             elif code == "H":
+                self.page_begins()
                 self.x = self.y = 0
             elif code == "K":
                 if self.y < self.height:
@@ -69,7 +83,7 @@ class Screen:
         if not self.other_page:
             return
         if self.y >= self.height:
-            self.faults.append(f"wrote below the last row: {word!r}")
+            self.page_faults.append(f"wrote below the last row: {word!r}")
             return
         # Rows hold a character for each column: a wide one has a blank behind it that is not there.
         cells = "".join(c + ("\0" if unicodedata.east_asian_width(c) in "WF" else "")
@@ -78,7 +92,7 @@ class Screen:
         self.rows[self.y] = row[:self.x] + cells + row[self.x + len(cells):]
         self.x += len(cells)
         if self.x > self.width:
-            self.faults.append(f"wrote {self.x} columns into {self.width}: {self.rows[self.y]!r}")
+            self.page_faults.append(f"wrote {self.x} columns into {self.width}: {self.rows[self.y]!r}")
 
     def pump(self, seconds):
         """Take what the program writes; False at its end."""
@@ -141,7 +155,7 @@ class Screen:
 
     def restored(self):
         """What the program left undone at its end."""
-        faults = list(self.faults)
+        faults = self.faults + self.page_faults
         if self.other_page:
             faults.append("the other page is still shown")
         if self.cursor_hidden:
