@@ -126,6 +126,7 @@ struct connection *book_birth(struct book *book, const struct tree *tree, uint64
     c->has_tuple = look->has_tuple;
     c->met = look->met;
     c->cookie = look->cookie;
+    c->net = look->net;
     c->born_ns = check_now_ns();
     c->born_pid = process->pid;
     snprintf(c->born_program, sizeof c->born_program, "%s", process->program);

@@ -25,7 +25,7 @@ struct book_call {
 struct connection {
     struct table_node node; /* in book->all, by inode */
     struct lastack_tuple tuple;
-    uint64_t cookie, born_ns; /* born_ns 0: its birth was not seen */
+    uint64_t cookie, net, born_ns; /* born_ns 0: its birth was not seen */
     uint32_t born_pid;
     char born_program[FACT_PROGRAM_LEN];
     struct place *birth;
@@ -34,6 +34,7 @@ struct connection {
     bool outside; /* it was there before the program: none of its business */
     bool ended;   /* somebody closed a descriptor of it, or shut it down */
     bool told;    /* in a report */
+    bool gone;    /* nothing refers to it any more */
     uint8_t call_cnt;
     struct book_call calls[BOOK_CALL_MAX]; /* the newest */
 };

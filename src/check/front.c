@@ -3,6 +3,10 @@
  * Two processes: the front is what the shell sees, it hands signals on and ends with the status;
  * the watcher traces. Programs that outlive the run need a tracer for as long as they live (calls
  * that the filter stops fail without one), so the watcher stays with them when the front is gone.
+ *
+ * A signal to the process group reaches the program by itself and must not be handed on. The front
+ * cannot tell; but the watcher is of the same group and blocks what the front hands on: what went
+ * to the group waits there, too.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -24,9 +28,12 @@
 
 /* From the watcher to the front. */
 struct news {
-    uint32_t program; /* waits to begin: signals go there. A byte is the answer */
-    bool done;
-    int status; /* to exit with */
+    enum {
+        NEWS_BEGIN,   /* `number`, the program, waits to begin: a byte is the answer */
+        NEWS_WITNESS, /* `number`: did the signal that was asked for come here, too? */
+        NEWS_DONE,    /* `number`: the status to exit with */
+    } kind;
+    int number;
 };
 
 /* From the program-to-be to the watcher. */
@@ -99,21 +106,38 @@ static int complain_attach(int error)
     return CHECK_FAILED;
 }
 
-static void news_send(int front, const struct news *news)
+static int front_fd; /* for on_witness() */
+
+/* A front that is gone was killed; then nobody waits for news. */
+static void news_send(int kind, int number)
 {
-    /* A front that is gone was killed; then nobody waits for news. */
-    if (write(front, news, sizeof *news) < 0)
+    struct news news = {kind, number};
+    send(front_fd, &news, sizeof news, MSG_NOSIGNAL);
+}
+
+static void on_witness(int signal, siginfo_t *info, void *context)
+{
+    const struct timespec now = {0, 0};
+    int asked = info->si_value.sival_int, error = errno;
+    sigset_t set;
+    (void)signal;
+    (void)context;
+    if (info->si_pid != getppid())
         return;
+    sigemptyset(&set);
+    sigaddset(&set, asked);
+    news_send(NEWS_WITNESS, sigtimedwait(&set, NULL, &now) == asked);
+    errno = error;
 }
 
 /* The front knows the program, which lives as yet. */
-static bool is_met(int front, const struct news *news)
+static bool is_met(pid_t program)
 {
-    struct news begin = *news;
+    struct sigaction action = {.sa_sigaction = on_witness, .sa_flags = SA_SIGINFO | SA_RESTART};
     char byte;
-    begin.done = false;
-    news_send(front, &begin);
-    return read(front, &byte, 1) == 1;
+    sigaction(WATCH_WITNESS, &action, NULL);
+    news_send(NEWS_BEGIN, program);
+    return read(front_fd, &byte, 1) == 1;
 }
 
 /* Standard input, output and error of the watcher are nobody's business once the front is gone. */
@@ -144,29 +168,39 @@ static void kill_rest(const struct watch *w)
         kill((pid_t)p->pid, SIGKILL);
 }
 
+/* A file that is damaged, or too large, is fatal once the kernel has let the old image go. */
+static int complain_start(const struct watch *w)
+{
+    if (!WIFSIGNALED(w->status)) {
+        fprintf(stderr, "%sthe program ended before it began\n", complaint);
+        return CHECK_FAILED;
+    }
+    fprintf(stderr,
+            "%sthe program was killed by signal %d (%s) before its first instruction: its file may "
+            "be damaged, or a limit too low for it\n",
+            complaint, WTERMSIG(w->status), strsignal(WTERMSIG(w->status)));
+    return check_status(w->status);
+}
+
 static int watch_program(struct watch *w, int tell_fd, int leak_status, check_tell *tell, void *arg)
 {
     struct trouble trouble;
     watch_run(w);
     if (!w->started && read(tell_fd, &trouble, sizeof trouble) == (ssize_t)sizeof trouble)
         return complain_trouble(w->options, &trouble);
-    if (!w->started) {
-        fprintf(stderr, "%sthe program ended before it began\n", complaint);
-        return CHECK_FAILED;
-    }
+    if (!w->started)
+        return complain_start(w);
     bool told = tell(&w->judge.report, arg);
     return verdict(w, leak_status, told);
 }
 
 static void watcher_main(const struct check_options *o, int leak_status, check_tell *tell,
-                         void *arg, int front, const sigset_t *mask)
+                         void *arg, const sigset_t *mask)
 {
     struct watch w = {.options = o, .judge.options = o};
-    struct news news = {0};
-    int go[2], trouble[2], error;
+    int go[2], trouble[2], error, status = CHECK_FAILED;
     pid_t child = -1;
     prctl(PR_SET_PDEATHSIG, SIGKILL); /* and what is traced goes with us (EXITKILL) */
-    looker_open(&w.looker);
     if (pipe2(go, O_CLOEXEC) == 0 && pipe2(trouble, O_CLOEXEC) == 0)
         child = fork();
     if (child < 0) {
@@ -178,21 +212,21 @@ static void watcher_main(const struct check_options *o, int leak_status, check_t
         become(o, go[0], trouble[1], mask);
     }
     close(trouble[1]);
-    news = (struct news){.program = (uint32_t)child, .status = CHECK_FAILED, .done = true};
     w.program = (uint32_t)child;
     if ((error = watch_attach(w.program)) < 0) {
         complain_attach(-error);
         kill(child, SIGKILL);
-    } else if (is_met(front, &news) && write(go[1], "", 1) == 1) {
-        news.status = watch_program(&w, trouble[0], leak_status, tell, arg);
+    } else if (is_met(child) && write(go[1], "", 1) == 1) {
+        status = watch_program(&w, trouble[0], leak_status, tell, arg);
     }
     fflush(NULL);
     if (o->kill_rest)
         kill_rest(&w);
     prctl(PR_SET_PDEATHSIG, 0);
     let_go_of_files();
-    news_send(front, &news);
-    close(front);
+    signal(WATCH_WITNESS, SIG_IGN);
+    news_send(NEWS_DONE, status);
+    close(front_fd);
     watch_rest(&w);
     _exit(0);
 }
@@ -203,7 +237,10 @@ static void watcher_main(const struct check_options *o, int leak_status, check_t
 struct watched {
     pid_t watcher;
     int news, signals;
-    int program; /* pidfd, as its number may be a stranger's after its end; -1: not known yet */
+    int program;  /* pidfd, as its number may be a stranger's after its end; -1: not known yet */
+    bool witness; /* the watcher's last answer */
+    bool done;
+    int status; /* to exit with, once done */
 };
 
 static bool wants_an_end(uint32_t signal)
@@ -211,63 +248,102 @@ static bool wants_an_end(uint32_t signal)
     return signal == SIGHUP || signal == SIGINT || signal == SIGQUIT || signal == SIGTERM;
 }
 
-/* What is sent to us is meant for the program. A terminal's own signals have reached it already.
- * Once it is over they are meant for us, who wait for what it left. */
-static void hand_on(const struct watched *w)
-{
-    struct signalfd_siginfo info;
-    if (read(w->signals, &info, sizeof info) != (ssize_t)sizeof info)
-        return;
-    int number = info.ssi_code == SI_KERNEL ? 0 : (int)info.ssi_signo; /* 0: is it there? */
-    if (syscall(SYS_pidfd_send_signal, w->program, number, NULL, 0) != 0 && errno == ESRCH &&
-        wants_an_end(info.ssi_signo))
-        kill(w->watcher, WATCH_ENOUGH);
-}
-
 /* The program begins when we have told that signals can reach it. */
-static void meet_program(struct watched *w, uint32_t program)
+static void meet_program(struct watched *w, pid_t program)
 {
     w->program = (int)syscall(SYS_pidfd_open, program, 0);
     if (w->program < 0)
-        fprintf(stderr, "%ssignals cannot be handed on to the program (pidfd_open: %s)\n", complaint,
-                strerror(errno));
+        fprintf(stderr, "%ssignals cannot be handed on to the program (pidfd_open: %s)\n",
+                complaint, strerror(errno));
     if (write(w->news, "", 1) != 1)
         fprintf(stderr, "%sthe watching process does not listen: %s\n", complaint, strerror(errno));
 }
 
+static void news_take(struct watched *w)
+{
+    struct news news = {NEWS_DONE, CHECK_FAILED};
+    ssize_t len = read(w->news, &news, sizeof news);
+    if (len < 0 && errno == EINTR)
+        return;
+    if (len != (ssize_t)sizeof news)
+        fprintf(stderr, "%sthe watching process died, and the program with it\n", complaint);
+    if (news.kind == NEWS_BEGIN)
+        meet_program(w, news.number);
+    else if (news.kind == NEWS_WITNESS)
+        w->witness = news.number;
+    else
+        w->status = news.number;
+    w->done = news.kind == NEWS_DONE;
+}
+
+/* True: the whole group was sent it. */
+static bool is_for_group(struct watched *w, int signal)
+{
+    struct pollfd answer = {w->news, POLLIN, 0};
+    /* A no-op, but it waits for the kernel's lock under which a group is sent a signal: from then
+     * on the watcher has it, too. */
+    setpgid(0, getpgrp());
+    w->witness = false;
+    if (sigqueue(w->watcher, WATCH_WITNESS, (union sigval){.sival_int = signal}) == 0 &&
+        (poll(&answer, 1, -1) > 0 || errno == EINTR))
+        news_take(w);
+    return w->witness;
+}
+
+/* What is sent to us alone is meant for the program. Once it is over it is meant for us, who wait
+ * for what it left. */
+static void hand_on(struct watched *w)
+{
+    struct signalfd_siginfo info;
+    siginfo_t queued = {0};
+    if (read(w->signals, &info, sizeof info) != (ssize_t)sizeof info)
+        return;
+    int number =
+        is_for_group(w, (int)info.ssi_signo) ? 0 : (int)info.ssi_signo; /* 0: is it there? */
+    queued.si_signo = number;
+    queued.si_code = SI_QUEUE;
+    queued.si_pid = (pid_t)info.ssi_pid;
+    queued.si_uid = info.ssi_uid;
+    queued.si_value.sival_ptr = (void *)(uintptr_t)info.ssi_ptr;
+    if (syscall(SYS_pidfd_send_signal, w->program, number,
+                number && info.ssi_code == SI_QUEUE ? &queued : NULL, 0) != 0 &&
+        errno == ESRCH && wants_an_end(info.ssi_signo))
+        kill(w->watcher, WATCH_ENOUGH);
+}
+
 static int front_wait(struct watched *w)
 {
-    struct news news = {.status = CHECK_FAILED};
     struct pollfd fds[2] = {{w->news, POLLIN, 0}, {w->signals, POLLIN, 0}};
-    for (;;) {
+    while (!w->done) {
         /* Signals wait until it is known where they go. */
         fds[0].revents = fds[1].revents = 0;
         if (poll(fds, w->program >= 0 ? 2 : 1, -1) < 0 && errno != EINTR)
-            break;
-        if (fds[1].revents & POLLIN)
-            hand_on(w);
-        if (!(fds[0].revents & (POLLIN | POLLHUP)))
-            continue;
-        if (read(w->news, &news, sizeof news) != (ssize_t)sizeof news) {
-            fprintf(stderr, "%sthe watching process died, and the program with it\n", complaint);
             return CHECK_FAILED;
-        }
-        if (news.done)
-            return news.status;
-        meet_program(w, news.program);
+        if (fds[0].revents & (POLLIN | POLLHUP))
+            news_take(w);
+        else if (fds[1].revents & POLLIN)
+            hand_on(w);
     }
-    return CHECK_FAILED;
+    return w->status;
+}
+
+/* What ends or tells; not what stops, and not what a fault of our own would be. */
+static void signals_to_catch(sigset_t *caught)
+{
+    static const int few[] = {SIGHUP,  SIGINT,    SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2,
+                              SIGALRM, SIGVTALRM, SIGPROF, SIGIO,   SIGPWR,  SIGWINCH};
+    sigemptyset(caught);
+    for (size_t i = 0; i < sizeof few / sizeof few[0]; i++)
+        sigaddset(caught, few[i]);
+    for (int signal = SIGRTMIN; signal < WATCH_WITNESS; signal++)
+        sigaddset(caught, signal);
 }
 
 int check_run(const struct check_options *options, int leak_status, check_tell *tell, void *arg)
 {
-    static const int handed_on[] = {SIGHUP,  SIGINT,  SIGQUIT, SIGTERM,
-                                    SIGUSR1, SIGUSR2, SIGALRM, SIGWINCH};
     sigset_t caught, before;
     int news[2];
-    sigemptyset(&caught);
-    for (size_t i = 0; i < sizeof handed_on / sizeof handed_on[0]; i++)
-        sigaddset(&caught, handed_on[i]);
+    signals_to_catch(&caught);
     sigprocmask(SIG_BLOCK, &caught, &before);
     struct watched w = {.signals = signalfd(-1, &caught, SFD_CLOEXEC), .program = -1};
     if (w.signals < 0 || socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, news) != 0) {
@@ -284,7 +360,8 @@ int check_run(const struct check_options *options, int leak_status, check_tell *
         sigaddset(&caught, SIGTTOU);
         sigaddset(&caught, SIGPIPE);
         sigprocmask(SIG_BLOCK, &caught, NULL);
-        watcher_main(options, leak_status, tell, arg, news[1], &before);
+        front_fd = news[1];
+        watcher_main(options, leak_status, tell, arg, &before);
     }
     close(news[1]);
     if (w.watcher < 0) {

@@ -13,11 +13,16 @@
 
 /* ---- looking ---- */
 
+#define QUEUE_MAX 64
+
 struct looking {
     struct watch *watch;
     const struct process *process;
+    uint32_t tid;
     struct candidate_list *list;
     int pidfd, error;
+    uint64_t queues[QUEUE_MAX]; /* AF_UNIX sockets in which descriptors wait to be received */
+    unsigned queue_cnt;
 };
 
 static struct candidate *candidate_add(struct candidate_list *list)
@@ -31,6 +36,12 @@ static struct candidate *candidate_add(struct candidate_list *list)
         list->cap = cap;
     }
     return &list->all[list->cnt++];
+}
+
+void candidates_free(struct candidate_list *list)
+{
+    looker_close(&list->looker);
+    free(list->all);
 }
 
 /* Was `process` forked from `pid`, at however many removes? */
@@ -76,6 +87,27 @@ static bool was_being_closed(const struct process *p, const struct connection *c
     return false;
 }
 
+static void candidate_put(const struct looking *l, struct connection *c, const struct look *look,
+                          int fd)
+{
+    struct candidate *candidate = candidate_add(l->list);
+    if (!candidate) {
+        l->watch->judge.report.failed = true;
+        return;
+    }
+    *candidate = (struct candidate){.inode = c->node.key,
+                                    .look = *look,
+                                    .seen_ns = check_now_ns(),
+                                    .born_ns = c->born_ns,
+                                    .holding_cnt = 1};
+    struct holding *h = &candidate->holdings[0];
+    h->pid = l->process->pid;
+    h->fd = fd;
+    h->origin = fd == FACT_NO_FD ? FACT_ORIGIN_UNKNOWN : origin_of(l->watch, l->process, c, fd);
+    h->execed = c->born_ns && l->process->exec_ns > c->born_ns;
+    memcpy(h->program, l->process->program, sizeof h->program);
+}
+
 static void look_one(void *arg, int fd, uint64_t inode)
 {
     struct looking *l = arg;
@@ -84,37 +116,68 @@ static void look_one(void *arg, int fd, uint64_t inode)
     struct look look;
     if (c && (c->outside || c->told || was_being_closed(l->process, c, fd)))
         return;
-    int result = look_at(&w->looker, l->pidfd, fd, &look);
+    int result = look_at(&l->list->looker, l->pidfd, fd, &look);
     if (result < 0 && result != -EBADF)
         l->error = result;
+    if (result == 0 && !look.tcp && w->book.born_cnt && l->queue_cnt < QUEUE_MAX &&
+        look_has_messages(l->tid, fd))
+        l->queues[l->queue_cnt++] = inode;
     if (result < 0 || !look.tcp || !(look.met || (c && c->met)))
         return;
     c = book_entry(&w->book, &w->tree, inode);
-    struct candidate *candidate = c ? candidate_add(l->list) : NULL;
-    if (!candidate) {
+    if (!c) {
         w->judge.report.failed = true;
         return;
     }
     c->met = true;
+    c->net = look.net;
     if (look.has_tuple && !c->has_tuple) {
         c->tuple = look.tuple;
         c->has_tuple = true;
     }
-    *candidate = (struct candidate){
-        .inode = inode, .look = look, .seen_ns = check_now_ns(), .holding_cnt = 1};
-    candidate->born_ns = c->born_ns;
-    struct holding *h = &candidate->holdings[0];
-    h->pid = l->process->pid;
-    h->fd = fd;
-    h->origin = origin_of(w, l->process, c, fd);
-    h->execed = c->born_ns && l->process->exec_ns > c->born_ns;
-    memcpy(h->program, l->process->program, sizeof h->program);
+    candidate_put(l, c, &look, fd);
+}
+
+/* Does a queue end with this process, so that nobody can receive any more what waits in it? */
+static bool has_last_queue(const struct looking *l, const struct inode_set *others)
+{
+    for (unsigned i = 0; i < l->queue_cnt; i++)
+        if (!inode_set_has(others, l->queues[i]))
+            return true;
+    return false;
+}
+
+/* No descriptor is left, and yet something refers to it: a message that nobody has received. */
+static void look_in_messages(const struct looking *l)
+{
+    struct watch *w = l->watch;
+    struct inode_set open; /* in the others */
+    inode_set_of(&open, &w->tree);
+    bool last = !open.failed && has_last_queue(l, &open);
+    for (struct connection *c = hash_next(&w->book.all, NULL); c && last;
+         c = hash_next(&w->book.all, c)) {
+        struct look look = {.tuple = c->tuple, .cookie = c->cookie, .net = c->net};
+        look.has_tuple = c->has_tuple;
+        if (c->outside || c->told || c->gone || !c->has_tuple || inode_set_has(&open, c->node.key))
+            continue;
+        enum held held = look_without(&l->list->looker, &look);
+        c->gone = held == HELD_NOT;
+        if (held == HELD_YES && look.met)
+            candidate_put(l, c, &look, FACT_NO_FD);
+    }
+    free(open.all);
 }
 
 bool judge_look(struct watch *watch, const struct task *task, struct candidate_list *list)
 {
-    struct looking l = {watch, task->process, list, look_pidfd(task->process->pid, task->tid), 0};
+    struct looking l = {.watch = watch,
+                        .process = task->process,
+                        .tid = task->tid,
+                        .list = list,
+                        .pidfd = look_pidfd(task->process->pid, task->tid)};
     int result = each_socket(task->tid, look_one, &l);
+    if (task->leaving && l.queue_cnt)
+        look_in_messages(&l);
     if (l.pidfd >= 0)
         close(l.pidfd);
     return result == 0 && l.error == 0;
@@ -147,6 +210,10 @@ void candidates_merge(struct candidate_list *list)
         struct candidate *to = kept ? &list->all[kept - 1] : NULL, *from = &list->all[i];
         if (!to || to->inode != from->inode) {
             list->all[kept++] = *from;
+            continue;
+        }
+        if (to->holdings[0].fd == FACT_NO_FD) {
+            *to = *from; /* a descriptor says more than a message */
             continue;
         }
         if (to->holding_cnt < HOLDING_MAX) {
@@ -209,14 +276,14 @@ static void note_exit(struct connection *c, const struct candidate *candidate)
     book_call(c, &call);
 }
 
-void judge_ended(struct watch *w, const struct candidate_list *list, const struct ending *ending)
+void judge_ended(struct watch *w, struct candidate_list *list, const struct ending *ending)
 {
     struct inode_set open = {0};
     bool scanned = false;
     for (uint32_t i = 0; i < list->cnt; i++) {
         const struct candidate *candidate = &list->all[i];
         struct connection *c = book_find(&w->book, candidate->inode);
-        enum held held = ending->alive ? HELD_NOT : look_held(&w->looker, &candidate->look);
+        enum held held = ending->alive ? HELD_NOT : look_held(&list->looker, &candidate->look);
         if (!c || c->told)
             continue;
         if (held == HELD_UNKNOWN) {
@@ -225,8 +292,10 @@ void judge_ended(struct watch *w, const struct candidate_list *list, const struc
             scanned = true;
             held = inode_set_has(&open, candidate->inode) ? HELD_YES : HELD_NOT;
         }
-        if (held == HELD_YES)
+        if (held == HELD_YES && candidate->holdings[0].fd != FACT_NO_FD)
             note_exit(c, candidate);
+        else if (held == HELD_YES)
+            continue; /* the message is another's, too */
         else if (excused_as_standard(candidate, ending))
             c->told = true;
         else if (excused_by_kill(w, candidate, ending))

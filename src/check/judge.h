@@ -13,7 +13,7 @@
 
 #define HOLDING_MAX 4
 
-/* A descriptor. */
+/* A descriptor; or, as FACT_NO_FD, a message that its process has not received. */
 struct holding {
     uint32_t pid;
     int fd;
@@ -30,11 +30,13 @@ struct candidate {
     struct holding holdings[HOLDING_MAX];
 };
 
-/* A list of candidates, one for each socket; freed with free(list->all). */
+/* A list of candidates, one for each socket. All zero at first. */
 struct candidate_list {
     struct candidate *all;
     uint32_t cnt, cap;
+    struct looker looker;
 };
+void candidates_free(struct candidate_list *list);
 
 /* How the process came to its end. */
 struct ending {
@@ -61,7 +63,7 @@ void candidates_merge(struct candidate_list *list);
 void judge_resolve(struct watch *watch, const struct task *task, const struct candidate_list *list,
                    uint32_t from);
 /* The process is gone: which of them are leaks? */
-void judge_ended(struct watch *watch, const struct candidate_list *list,
+void judge_ended(struct watch *watch, struct candidate_list *list,
                  const struct ending *ending);
 /* Order the report, and note what is to be noted. */
 void judge_finish(struct judge *judge, struct watch *watch);

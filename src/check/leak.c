@@ -106,12 +106,12 @@ static void put_holders(struct facts_list *list, struct facts *f, const struct c
         struct fact_holder *h = facts_holder_add(list, f);
         if (!h)
             return;
-        h->kind = FACT_HOLDER_DESCRIPTOR;
+        h->kind = from->fd == FACT_NO_FD ? FACT_HOLDER_MESSAGE : FACT_HOLDER_DESCRIPTOR;
         h->pid = from->pid;
         h->fd = from->fd;
         h->origin = from->origin;
         memcpy(h->program, from->program, sizeof h->program);
-        if (from->pid == f->creator_pid)
+        if (from->pid == f->creator_pid && from->fd != FACT_NO_FD)
             f->creator_holds = FACT_YES;
     }
     f->references = candidate->holding_cnt;
@@ -253,11 +253,30 @@ static void put_open_at_exit(struct check_leak *leak, const struct candidate *ca
     }
 }
 
+/* All descriptors were closed but the one that travelled. */
+static void put_held_by_message(struct check_leak *leak, const struct candidate *candidate)
+{
+    leak->code = FINDING_HELD_BY_MESSAGE;
+    leak->severity = SEVERITY_PROBLEM;
+    leak->certain = false; /* an io_uring of that process might have held it, too */
+    text_add(&leak->sentence,
+             "no descriptor was left but one in a message (SCM_RIGHTS) that nobody had received: "
+             "it ended when ");
+    add_holding(&leak->sentence, &candidate->holdings[0]);
+    text_add(&leak->sentence, " did, with the AF_UNIX socket in which the message waited");
+    text_add(&leak->remedy,
+             "read an AF_UNIX socket to its end before it is closed, and close the descriptors "
+             "that come out of it; who sends one to a receiver that may not take it should call "
+             "shutdown(fd, SHUT_RDWR) before close(fd)\n");
+}
+
 /* A cause that holds whatever the exit did. */
 static bool is_cause(const struct finding *finding, const struct facts *f)
 {
     if (finding->severity < SEVERITY_ATTENTION || strcmp(finding->code, FINDING_OPEN_AT_EXIT) == 0)
         return false;
+    if (strcmp(finding->code, FINDING_END_CONSUMED) == 0 && f->fin_consumed != FACT_YES)
+        return false; /* nobody could tell how much was read */
     if (strcmp(finding->class, CLASS_UNREAD) == 0)
         return f->state == LASTACK_CLOSE_WAIT && f->fin_in_us >= UNREAD_GRACE_US;
     return strcmp(finding->class, CLASS_DEAF) == 0 || strcmp(finding->class, CLASS_SHARED) == 0 ||
@@ -285,6 +304,10 @@ static void judge_one(struct check_leak *leak, const struct candidate *candidate
     /* Programs are over, or had their grace: no time is owed to them any more. */
     static const struct rules_options options = {.grace_us = 1, .moving_us = 1};
     struct findings findings;
+    if (candidate->holdings[0].fd == FACT_NO_FD) {
+        put_held_by_message(leak, candidate);
+        return;
+    }
     findings_init(&findings);
     diagnose_one(&findings, &leak->list, leak_facts(leak), &options);
     bool dup = candidate->holdings[0].origin == FACT_ORIGIN_DUP; /* which explains all else */

@@ -21,6 +21,8 @@ struct look {
     struct lastack_tuple tuple; /* zero once the connection is gone */
     bool has_tuple;
     uint64_t cookie;
+    uint64_t net;    /* cookie of its network namespace; 0: the kernel is too old to tell */
+    bool asked;      /* sock_diag of its namespace knows it */
     uint64_t unread; /* bytes and the FIN, as the kernel counts them; FACT_UNKNOWN */
     uint64_t send_queue;
     uint64_t data_in_us, data_out_us, ack_in_us;
@@ -28,10 +30,17 @@ struct look {
     uint32_t retransmits;
 };
 
+#define LOOKER_NET_MAX 4
+
+/* sock_diag of network namespaces: first one's own, then those where sockets were found. As it keeps
+ * these alive, it has to be closed soon. All zero at first. */
 struct looker {
-    int netlink; /* -1: none */
+    struct looker_net {
+        uint64_t cookie;
+        int netlink; /* -1: it cannot be asked */
+    } all[LOOKER_NET_MAX];
+    unsigned cnt;
 };
-void looker_open(struct looker *looker);
 void looker_close(struct looker *looker);
 
 /* A descriptor for a thread (or, on kernels before 6.9, for its process); -errno. */
@@ -41,9 +50,14 @@ int look_pidfd(uint32_t pid, uint32_t tid);
 int look_at(struct looker *looker, int pidfd, int fd, struct look *look);
 
 enum held { HELD_NOT, HELD_YES, HELD_UNKNOWN };
-/* Does any descriptor of anybody refer to this connection still? UNKNOWN if it has no addresses any
- * more, or lives in another namespace. */
+/* Does anything refer to this connection still? UNKNOWN if it has no addresses any more, or lives in
+ * a namespace that `looker` has not met. */
 enum held look_held(struct looker *looker, const struct look *look);
+/* The same, and if something does, how the connection stands: for one that has no descriptor. `look`
+ * has its tuple, cookie and net. */
+enum held look_without(struct looker *looker, struct look *look);
+/* Do descriptors wait in messages that came to this AF_UNIX socket? */
+bool look_has_messages(uint32_t tid, int fd);
 
 /* The inode of "socket:[N]" behind /proc/TID/fd/FD; 0: no socket. */
 uint64_t look_inode(uint32_t tid, int fd);

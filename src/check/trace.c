@@ -68,6 +68,10 @@ static bool came_to_nothing(const struct task *task, struct connection *c, int f
     if (pidfd >= 0)
         close(pidfd);
     c->met = c->met || result < 0 || look.met;
+    if (result == 0 && look.has_tuple && !c->has_tuple) {
+        c->tuple = look.tuple;
+        c->has_tuple = true;
+    }
     return !c->met;
 }
 
@@ -257,7 +261,7 @@ static void at_death(struct watch *w, uint32_t tid, int status)
     if (list && !w->over)
         judge_ended(w, list, &ending);
     if (list)
-        free(list->all);
+        candidates_free(list);
     free(list);
 }
 
@@ -373,7 +377,7 @@ static void judge_living(struct watch *w)
     }
     candidates_merge(&all);
     judge_ended(w, &all, &ending);
-    free(all.all);
+    candidates_free(&all);
 }
 
 static void add_living_note(struct watch *w)

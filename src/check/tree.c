@@ -50,7 +50,7 @@ static void task_free(void *arg)
 {
     struct task *task = arg;
     if (task->candidates)
-        free(task->candidates->all);
+        candidates_free(task->candidates);
     free(task->candidates);
     free(task);
 }

@@ -9,7 +9,6 @@
 
 #include "check/book.h"
 #include "check/judge.h"
-#include "check/look.h"
 #include "check/place.h"
 #include "check/tree.h"
 
@@ -18,7 +17,6 @@ struct watch {
     struct tree tree;
     struct book book;
     struct places places;
-    struct looker looker;
     struct judge judge;
     uint32_t program; /* its pid */
     bool started;     /* the program's exec succeeded */
@@ -30,8 +28,10 @@ struct watch {
     bool traces;         /* a program of the tree called ptrace itself */
 };
 
-/* Sent to the watching process: wait no longer for those that outlive the program. */
-#define WATCH_ENOUGH SIGRTMIN
+/* Sent to the watching process by the front: wait no longer for those that outlive the program; tell
+ * whether the signal in its value came to the watching process, too. */
+#define WATCH_ENOUGH SIGRTMAX
+#define WATCH_WITNESS (SIGRTMAX - 1)
 
 /* What front.c does with the watching process: traces `child` until it and its tree are over. */
 int watch_attach(uint32_t child);

@@ -244,7 +244,7 @@ static void put_example(const struct screen *screen, const struct check_leak *le
     for (uint32_t i = 0; i < f->holder_cnt; i++) {
         text_add(&line, ", ");
         words_holding(&line, &f->holders[i]);
-        text_add(&line, " of ");
+        text_add(&line, f->holders[i].kind == FACT_HOLDER_DESCRIPTOR ? " of " : ", with ");
         words_process(&line, f->holders[i].pid, f->holders[i].program);
         if (words_origin(f->holders[i].origin))
             text_printf(&line, ", which %s", words_origin(f->holders[i].origin));

@@ -313,6 +313,36 @@ def daemons_go_on(ground):
     await_that(lambda: gone(pid), f"{pid} lives")
 
 
+def message(ground):
+    """The last reference is a message that nobody receives: only the exit dropped it."""
+    leak = only_leak(ground.subject("message")[0], "held-by-message")
+    near(leak["facts"].get("born_at"), "server_accept", "accept")
+    near(leak["facts"]["closes"][0]["at"], "conversation_end", "close")
+    equal((leak["facts"]["holders"][0]["kind"], leak["facts"]["state"]), ("message", "CLOSE-WAIT"), "holder, state")
+    leak = only_leak(ground.subject("message-of-child")[0], "held-by-message")
+    near(leak["facts"].get("born_at"), "client_open", "connect")
+    only_leak(ground.subject("message", ["--fast"])[0], "held-by-message")
+
+
+def elsewhere(ground):
+    """In another network namespace it is seen, too, what was read."""
+    for name, code in (("elsewhere", "unread-data"), ("elsewhere-read", "end-consumed")):
+        if plain([SUBJECT, name])[0] == 96:
+            raise Skip("no network namespace of one's own here")
+        leak = only_leak(ground.subject(name)[0], code)
+        near(leak["facts"].get("born_at"), "server_accept", "accept")
+        equal(leak["facts"]["receive_queue"], 0 if name.endswith("read") else 5, "bytes that were not read")
+
+
+def elsewhere_as_nobody(ground):
+    """The same, where the namespace belongs to a user namespace of the program's."""
+    status, out, err = as_nobody(ground, "elsewhere")
+    if status == 96:
+        raise Skip("no network namespace of one's own here")
+    equal(status, 1, f"status ({err})")
+    only_leak(json.loads(out), "unread-data")
+
+
 def fast(ground):
     """Without a look at close(): the same leaks, less about them."""
     leak = only_leak(ground.subject("error-path", ["--fast"])[0], "open-at-exit")
@@ -382,6 +412,24 @@ def statuses(ground):
     equal(ground.run([SUBJECT, "client-open"], ["--exit-code", "0"])[0], 0, "--exit-code 0")
 
 
+def killed_in_exec(ground):
+    """A damaged program: the kernel kills who begins to run it."""
+    path = ground.path("damaged")
+    shutil.copy(SUBJECT, path)
+    with open(path, "r+b") as file:
+        head = bytearray(file.read(4096))
+        at, size, count = (int.from_bytes(head[o:o + n], "little") for o, n in ((32, 8), (54, 2), (56, 2)))
+        loads = [o for o in range(at, at + size * count, size) if head[o:o + 4] == b"\1\0\0\0"]
+        head[loads[-1] + 16:loads[-1] + 24] = (0x7fffffff0000 << 12).to_bytes(8, "little") # its address
+        file.seek(0)
+        file.write(head)
+    killer = -plain([path, "exit7"])[0]
+    check(killer > 0, f"the kernel runs it: {killer}")
+    status, _, err = ground.run([path, "exit7"])
+    equal(status, 128 + killer, f"status ({err})")
+    check("before its first instruction" in err, err)
+
+
 def wrong_usage(ground):
     """2, or what a shell says of programs that cannot be run; a sentence each."""
     def says(result, status, word):
@@ -420,6 +468,20 @@ def signals_are_handed_on(ground):
             process.send_signal(number)
             equal(process.wait(PATIENCE_S), wanted, f"status after {number}")
     del ground
+
+
+def signals_to_the_group(ground):
+    """What is sent to the process group reaches the program by itself, and is not handed on."""
+    del ground
+    for group in (True, False):
+        with subprocess.Popen([LASTACK, "check", "-q", "--", SUBJECT, "signal-count"], stdout=subprocess.PIPE,
+                              start_new_session=True) as process:
+            equal(process.stdout.readline(), b"ready\n", "first line")
+            for _ in range(5):
+                (os.killpg if group else os.kill)(process.pid, signal.SIGTERM)
+                equal(process.stdout.readline(), b"heard\n", "answer")
+            process.send_signal(signal.SIGIO) # behind a second SIGTERM, if there were one
+            equal(process.wait(PATIENCE_S), 45, "40 and the number of signals")
 
 
 def signals_after_the_end(ground):
@@ -556,8 +618,9 @@ def what_may_not_be_seen(ground):
 TESTS = [clean_program(name) for name in CLEAN] + [
     forks_are_counted, ten_thousand, silence_and_a_word, from_outside, error_path, end_read, end_unread,
     client_open, child_exit, exec_heir, dup, not_blocking, families, thread, first_thread_gone, many_leaks, both_ends, daemon,
-    daemons_are_killed, daemons_go_on, fast, python_program, killed, ignore_open, suppressions, statuses,
-    wrong_usage, nested, signals_are_handed_on, signals_after_the_end, killed_check,
+    daemons_are_killed, daemons_go_on, message,
+    elsewhere, elsewhere_as_nobody, fast, python_program, killed, ignore_open, suppressions, statuses,
+    killed_in_exec, wrong_usage, nested, signals_are_handed_on, signals_to_the_group, signals_after_the_end, killed_check,
     standard_files, stopping, report_for_people, report_to_file, junit, names_of_strangers, without_privileges,
     what_may_not_be_seen]
 

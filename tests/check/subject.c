@@ -6,6 +6,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <net/if.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <pthread.h>
@@ -15,6 +16,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -216,8 +218,8 @@ static void run_clean_shared_table(void)
     conversation_end(server);
 }
 
-/* The sender of a message ends before it is received. */
-static void run_clean_message(void)
+/* One descriptor on its way through an AF_UNIX socket. */
+static void send_fd(int over, int fd)
 {
     union {
         char bytes[CMSG_SPACE(sizeof(int))];
@@ -227,18 +229,29 @@ static void run_clean_message(void)
     struct iovec iov = {&byte, 1};
     struct msghdr out = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = control.bytes,
                          .msg_controllen = sizeof control.bytes};
+    struct cmsghdr *head = CMSG_FIRSTHDR(&out);
+    head->cmsg_level = SOL_SOCKET;
+    head->cmsg_type = SCM_RIGHTS;
+    head->cmsg_len = CMSG_LEN(sizeof fd);
+    memcpy(CMSG_DATA(head), &fd, sizeof fd);
+    must(sendmsg(over, &out, 0) == 1, "sendmsg");
+}
+
+/* The sender of a message ends before it is received. */
+static void run_clean_message(void)
+{
+    union {
+        char bytes[CMSG_SPACE(sizeof(int))];
+        struct cmsghdr align;
+    } control = {.bytes = {0}};
+    char byte = 0;
+    struct iovec iov = {&byte, 1};
     struct msghdr in = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = control.bytes,
                         .msg_controllen = sizeof control.bytes};
     int pair[2], server;
     must(socketpair(AF_UNIX, SOCK_STREAM, 0, pair) == 0, "socketpair");
     if (fork() == 0) {
-        int client = client_open();
-        struct cmsghdr *head = CMSG_FIRSTHDR(&out);
-        head->cmsg_level = SOL_SOCKET;
-        head->cmsg_type = SCM_RIGHTS;
-        head->cmsg_len = CMSG_LEN(sizeof client);
-        memcpy(CMSG_DATA(head), &client, sizeof client);
-        must(sendmsg(pair[0], &out, 0) == 1, "sendmsg");
+        send_fd(pair[0], client_open());
         _exit(0); /* with its own copy open, and another on its way */
     }
     server = server_accept();
@@ -364,6 +377,65 @@ static void run_end_unread(void)
     conversation_end(client);
     await_end(server);
     poll(&never, 1, 1300); /* the age of what nobody reads is what it is about */
+}
+
+/* All descriptors are closed; one more travels, and nobody will ever receive it. */
+static void run_message(void)
+{
+    int pair[2], client = client_open(), server = server_accept();
+    must(socketpair(AF_UNIX, SOCK_STREAM, 0, pair) == 0, "socketpair");
+    send_fd(pair[0], server);
+    conversation_end(server);
+    conversation_end(client);
+}
+
+/* The same; the sender has gone long before, and left the end of it to its parent. */
+static void run_message_of_child(void)
+{
+    int pair[2];
+    must(socketpair(AF_UNIX, SOCK_STREAM, 0, pair) == 0, "socketpair");
+    if (fork() == 0) {
+        int client = client_open();
+        send_fd(pair[0], client);
+        conversation_end(client);
+        _exit(0);
+    }
+    conversation_end(server_accept());
+    reap(0);
+}
+
+/* In a network namespace of its own: the end came long ago, and nobody read what was before it. */
+static void elsewhere(bool reads)
+{
+    struct ifreq lo = {.ifr_name = "lo", .ifr_flags = IFF_UP};
+    struct pollfd never = {-1, 0, 0};
+    if (unshare(CLONE_NEWNET) != 0 && unshare(CLONE_NEWUSER | CLONE_NEWNET) != 0)
+        _exit(96);
+    close(listener);
+    memset(&address, 0, sizeof address);
+    listen_here();
+    must(ioctl(listener, SIOCSIFFLAGS, &lo) == 0, "lo up");
+    int client = client_open(), server = server_accept();
+    if (fork() == 0)
+        _exit(0); /* with a copy, which is none of its business */
+    reap(0);
+    send_all(client, "hello");
+    conversation_end(client);
+    await_end(server);
+    if (reads)
+        drain(server);
+    else
+        poll(&never, 1, 1300); /* as in run_end_unread() */
+}
+
+static void run_elsewhere(void)
+{
+    elsewhere(false);
+}
+
+static void run_elsewhere_read(void)
+{
+    elsewhere(true);
 }
 
 static void run_client_open(void)
@@ -578,6 +650,32 @@ static void run_signal(void)
         pause();
 }
 
+static volatile sig_atomic_t terms;
+
+static void on_count(int signal)
+{
+    if (signal == SIGIO)
+        _exit(40 + terms);
+    terms++;
+}
+
+/* Ends with 40 and the number of times that SIGTERM came, once it hears SIGIO. */
+static void run_signal_count(void)
+{
+    signal(SIGTERM, on_count);
+    signal(SIGIO, on_count);
+    puts("ready");
+    fflush(stdout);
+    for (int told = 0;;) {
+        if (told < terms) {
+            told = terms;
+            puts("heard");
+            fflush(stdout);
+        }
+        poll(NULL, 0, 20);
+    }
+}
+
 /* Its memory and descriptors are nobody's business. */
 static void run_hidden(void)
 {
@@ -625,6 +723,10 @@ static const struct {
     {"end-read", run_end_read},
     {"end-unread", run_end_unread},
     {"client-open", run_client_open},
+    {"message", run_message},
+    {"message-of-child", run_message_of_child},
+    {"elsewhere", run_elsewhere},
+    {"elsewhere-read", run_elsewhere_read},
     {"child-exit", run_child_exit},
     {"exec-heir", run_exec_heir},
     {"dup", run_dup},
@@ -639,6 +741,7 @@ static const struct {
     {"daemon", run_daemon},
     {"daemon-works", run_daemon_works},
     {"signal", run_signal},
+    {"signal-count", run_signal_count},
     {"hidden", run_hidden},
     {"exit7", run_exit7},
     {"exit7-leak", run_exit7_leak},
