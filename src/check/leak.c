@@ -12,6 +12,9 @@
 
 /* The peer's FIN may have come shortly before the exit: then "unread" is nobody's fault. */
 #define UNREAD_GRACE_US 1000000u
+/* Ages that the kernel tells may be too high by that much. Who closed before the FIN came must not
+ * seem to have done so after it. */
+#define JIFFY_US 10000u
 
 void leak_free(struct check_leak *leak)
 {
@@ -77,7 +80,7 @@ static void put_state(struct facts *f, const struct look *look)
                  look->state == LASTACK_CLOSING;
     bool shut = look->state == LASTACK_FIN_WAIT_1 || look->state == LASTACK_FIN_WAIT_2 ||
                 look->state == LASTACK_CLOSING || look->state == LASTACK_LAST_ACK;
-    uint64_t least = look->ack_in_us ? look->ack_in_us : 1;
+    uint64_t least = look->ack_in_us > JIFFY_US ? look->ack_in_us - JIFFY_US : 1;
     f->state = look->state;
     f->shut_wr = shut ? FACT_YES : look->state == LASTACK_CLOSED ? FACT_MAYBE : FACT_NO;
     f->fin_in_us = ended ? least : look->state == LASTACK_CLOSED ? FACT_UNKNOWN : FACT_NEVER;
