@@ -39,8 +39,7 @@ struct details {
     uint32_t lead_cnt;
     struct cpu_look *cpus; /* by first lead of a process */
     uint32_t process_cnt, flags_cnt;
-    bool find_calls;
-    const struct census *census;
+    const struct details_how *how;
     uint64_t groups;    /* the last ones, */
     char container[64]; /* and their name */
     bool *cut; /* by record: some thread of a holder could not be looked at */
@@ -77,12 +76,8 @@ static struct fact_watch *watch_of(struct details *d, const struct lead *lead)
 
 /* ---- who is worth it ---- */
 
-static bool is_interesting(const struct facts *f, bool asked)
+bool details_of_interest(const struct facts *f)
 {
-    if (f->source != FACT_SOURCE_KERNEL)
-        return false;
-    if (asked)
-        return true;
     switch (f->state) {
     case LASTACK_LISTEN:
         return f->receive_queue > 0;
@@ -113,11 +108,18 @@ static void lead_put(struct details *d, struct lead lead)
         d->leads[d->lead_cnt++] = lead;
 }
 
-static bool leads_make(struct details *d, bool asked)
+/* Who watches it is asked. */
+static bool is_watched(const struct details *d, const struct facts *f)
 {
+    return d->how->all_watched || details_of_interest(f);
+}
+
+static bool leads_make(struct details *d)
+{
+    bool all = d->how->all_watched || d->how->all_holders;
     size_t cnt = 0;
     for (uint32_t i = d->first; i < d->list->cnt; i++)
-        if (is_interesting(&d->list->all[i], asked))
+        if (all || details_of_interest(&d->list->all[i]))
             cnt += d->list->all[i].holder_cnt + d->list->all[i].watch_cnt;
     d->leads = malloc((cnt + 1) * sizeof *d->leads);
     d->cut = calloc(d->list->cnt - d->first + 1, sizeof *d->cut);
@@ -125,7 +127,7 @@ static bool leads_make(struct details *d, bool asked)
         return false;
     for (uint32_t i = d->first; i < d->list->cnt; i++) {
         const struct facts *f = &d->list->all[i];
-        if (!is_interesting(f, asked))
+        if (!all && !details_of_interest(f))
             continue;
         for (uint32_t h = 0; h < f->holder_cnt; h++)
             lead_put(d, (struct lead){f->holders[h].pid, f->holders[h].tid, f->holders[h].fd, i, h,
@@ -193,7 +195,7 @@ static void subject_take(struct subject *s, const struct census_process *p)
     s->dir = -1;
     s->stat = p->stat;
     s->fd_limit = p->fd_limit;
-    s->threads = s->d->census->threads + p->thread_first;
+    s->threads = s->d->how->census->threads + p->thread_first;
     s->thread_cnt = p->thread_cnt;
     if (p->groups != s->d->groups) {
         container_read(s);
@@ -206,7 +208,8 @@ static void subject_take(struct subject *s, const struct census_process *p)
 
 static bool subject_open(struct subject *s)
 {
-    const struct census_process *known = census_find(s->d->census, s->pid);
+    const struct census *census = s->d->how->census;
+    const struct census_process *known = census ? census_find(census, s->pid) : NULL;
     if (known) {
         subject_take(s, known);
         return true;
@@ -292,9 +295,9 @@ static void doing_subject(struct subject *s, struct fact_holder *h,
         h->doing_id = s->d->list->all[lead->facts].id;
         return;
     }
-    uint64_t cookie = kernel_descriptor_cookie(s->pid, fd);
-    if (cookie)
-        h->doing_id = cookie;
+    uint64_t id = s->d->how->id_of(s->d->how->context, s->pid, fd);
+    if (id)
+        h->doing_id = id;
     else if (!call_is_gone(subject_dir(s), thread->tid, fd))
         h->doing = FACT_DOING_OTHER;
 }
@@ -332,7 +335,7 @@ static void thread_waits(struct subject *s, uint8_t *ranks, const struct call_th
         if (!lead)
             continue;
         lead_rank(s, ranks, (uint32_t)(lead - s->leads), thread, RANK_ON_IT);
-        if (s->d->find_calls)
+        if (!s->d->how->calls_known && is_watched(s->d, &s->d->list->all[lead->facts]))
             watch_put(s, thread, &waits[i], lead);
     }
     free(waits);
@@ -433,7 +436,7 @@ static void threads_put(struct subject *s)
         else
             thread_waits(s, ranks, &s->threads[i]);
         thread_holds(s, ranks, &s->threads[i]);
-        if (!s->d->find_calls)
+        if (s->d->how->calls_known)
             watches_complete(s, &s->threads[i]);
     }
     for (uint32_t i = 0; typical && i < s->lead_cnt; i++)
@@ -563,7 +566,7 @@ static bool tells_reading(const struct fact_watch *w)
 static void watching_put(struct details *d, struct facts *f, bool cut)
 {
     if (cut || f->holders_known != FACT_YES)
-        f->watchers_known = d->find_calls || cut ? FACT_NO : f->watchers_known;
+        f->watchers_known = !d->how->calls_known || cut ? FACT_NO : f->watchers_known;
     for (uint32_t i = 0; i < f->holder_cnt; i++) {
         struct fact_holder *h = &f->holders[i];
         h->watching = f->watchers_known == FACT_YES ? FACT_NO : FACT_MAYBE;
@@ -573,37 +576,37 @@ static void watching_put(struct details *d, struct facts *f, bool cut)
     }
 }
 
-static void processes_look(struct details *d, struct kernel_view *view)
+static void processes_look(struct details *d)
 {
     uint32_t at = 0;
-    cpus_begin(d);
+    if (!d->how->no_cpu)
+        cpus_begin(d);
     for (; at < d->lead_cnt && d->process_cnt < DETAILS_PROCESS_MAX; d->process_cnt++) {
         uint32_t cnt = leads_of_process(d, at);
         subject_look(d, &d->leads[at], cnt);
         at += cnt;
     }
     if (at < d->lead_cnt) {
-        text_printf(&view->unseen,
+        text_printf(d->how->unseen,
                     "what they are doing was looked at for %u processes only: narrow it by port, "
                     "process or state\n", DETAILS_PROCESS_MAX);
         for (; at < d->lead_cnt; at++)
             d->cut[d->leads[at].facts - d->first] = true;
     }
-    cpus_end(d);
+    if (!d->how->no_cpu)
+        cpus_end(d);
 }
 
-void details_add(struct facts_list *list, uint32_t first, const struct kernel_options *options,
-                 bool find_calls, const struct census *census, struct kernel_view *view)
+void details_add(struct facts_list *list, uint32_t first, const struct details_how *how)
 {
-    bool asked = options->id || options->port || options->pid;
-    struct details d = {.list = list, .first = first, .find_calls = find_calls, .census = census};
+    struct details d = {.list = list, .first = first, .how = how};
     d.cpus = malloc(DETAILS_PROCESS_MAX * sizeof *d.cpus);
-    if (!d.cpus || !leads_make(&d, asked)) {
+    if (!d.cpus || !leads_make(&d)) {
         list->failed = true;
     } else if (d.lead_cnt) {
-        processes_look(&d, view);
+        processes_look(&d);
         for (uint32_t i = first; i < list->cnt; i++)
-            if (is_interesting(&list->all[i], asked))
+            if (is_watched(&d, &list->all[i]))
                 watching_put(&d, &list->all[i], d.cut[i - first]);
     }
     free(d.cpus);

@@ -13,15 +13,13 @@
 
 #include "kernel/process.h"
 
-#define TEXT_MAX (32u << 20) /* bytes of such lines in one look, ~1 us for each 95 */
-
 #define PRIVATE_BITS (EPOLLWAKEUP | EPOLLONESHOT | (uint32_t)EPOLLET | EPOLLEXCLUSIVE)
 
 struct epolls {
     struct scan *scan;
-    bool *first;    /* processes that hold an interesting socket */
-    uint64_t device; /* of sockets, in the kernel's form */
-    size_t total;
+    bool *first;      /* processes that hold an interesting socket */
+    uint32_t process; /* in hand */
+    struct epoll_walk walk;
 };
 
 bool epoll_is_spent(uint32_t events)
@@ -29,52 +27,69 @@ bool epoll_is_spent(uint32_t events)
     return events & EPOLLONESHOT && !(events & ~PRIVATE_BITS);
 }
 
-static void target_put(struct epolls *e, const struct scan_special *epoll, const char *line)
+uint64_t epoll_device(int socket)
+{
+    struct stat st;
+    return fstat(socket, &st) == 0 ? (uint64_t)major(st.st_dev) << 20 | minor(st.st_dev) : 0;
+}
+
+/* ---- lines ---- */
+
+static void target_take(struct epoll_walk *walk, const char *line, int epoll_fd, uint32_t tid)
 {
     int fd;
     uint32_t events;
     unsigned long long data, inode, device;
     if (sscanf(line, "tfd: %d events: %x data: %llx pos:%*d ino:%llx sdev:%llx", &fd, &events,
                &data, &inode, &device) != 5 ||
-        device != e->device)
+        device != walk->device)
         return;
+    const struct fact_watch watch = {
+        .kind = FACT_WATCH_EPOLL,
+        .tid = tid,
+        .fd = epoll_fd,
+        .target_fd = fd,
+        .events = events,
+        .edge = events & (uint32_t)EPOLLET ? FACT_YES : FACT_NO,
+        .spent = epoll_is_spent(events) ? FACT_YES : FACT_NO,
+        .waited = FACT_MAYBE,
+        .data = data,
+    };
+    walk->take(walk, inode, &watch);
+}
+
+bool epoll_targets(struct epoll_walk *walk, int dir, int fd, uint32_t tid)
+{
+    struct process_text text;
+    char path[64], *line;
+    if (walk->total >= EPOLL_TEXT_MAX)
+        return false;
+    if (tid)
+        snprintf(path, sizeof path, "task/%u/fdinfo/%d", tid, fd);
+    else
+        snprintf(path, sizeof path, "fdinfo/%d", fd);
+    process_text_open(&text, dir, path);
+    while ((line = process_text_line(&text)) && walk->total + text.total < EPOLL_TEXT_MAX)
+        if (line[0] == 't')
+            target_take(walk, line, fd, tid);
+    walk->total += text.total;
+    process_text_close(&text);
+    return !line;
+}
+
+/* ---- the look ---- */
+
+static void target_put(struct epoll_walk *walk, uint64_t inode, const struct fact_watch *watch)
+{
+    struct epolls *e = walk->context;
     uint32_t socket = scan_by_inode(e->scan, inode);
     if (socket == SCAN_NONE || !e->scan->sockets[socket].interesting)
         return;
     struct fact_watch *w = scan_watch_add(e->scan, socket);
     if (!w)
         return;
-    w->kind = FACT_WATCH_EPOLL;
-    w->pid = e->scan->processes[epoll->process].pid;
-    w->tid = epoll->tid;
-    w->fd = epoll->fd;
-    w->target_fd = fd;
-    w->events = events;
-    w->edge = events & (uint32_t)EPOLLET ? FACT_YES : FACT_NO;
-    w->spent = epoll_is_spent(events) ? FACT_YES : FACT_NO;
-    w->data = data;
-}
-
-static void epoll_read(struct epolls *e, int dir, const struct scan_special *epoll)
-{
-    struct process_text text;
-    char path[64], *line;
-    if (e->total >= TEXT_MAX) {
-        e->scan->watchers_all = false;
-        return;
-    }
-    if (epoll->tid)
-        snprintf(path, sizeof path, "task/%u/fdinfo/%d", epoll->tid, epoll->fd);
-    else
-        snprintf(path, sizeof path, "fdinfo/%d", epoll->fd);
-    process_text_open(&text, dir, path);
-    while ((line = process_text_line(&text)) && e->total + text.total < TEXT_MAX)
-        if (line[0] == 't')
-            target_put(e, epoll, line);
-    if (line)
-        e->scan->watchers_all = false;
-    e->total += text.total;
-    process_text_close(&text);
+    *w = *watch;
+    w->pid = e->scan->processes[e->process].pid;
 }
 
 /* Specials of a process follow each other. */
@@ -92,8 +107,9 @@ static void epolls_read(struct epolls *e, bool first)
             process = s->process;
             dir = process_open(e->scan->processes[process].pid);
         }
-        if (dir >= 0)
-            epoll_read(e, dir, s);
+        e->process = s->process;
+        if (dir >= 0 && !epoll_targets(&e->walk, dir, s->fd, s->tid))
+            e->scan->watchers_all = false;
     }
     if (dir >= 0)
         close(dir);
@@ -117,13 +133,12 @@ static uint32_t interesting_mark(struct epolls *e)
 void epoll_look(struct scan *scan)
 {
     struct epolls e = {.scan = scan, .first = calloc(scan->process_cnt + 1, sizeof *e.first)};
-    struct stat own;
     if (!e.first) {
         scan->failed = true;
         return;
     }
-    if (fstat(scan->spaces[0].diag, &own) == 0)
-        e.device = (uint64_t)major(own.st_dev) << 20 | minor(own.st_dev);
+    e.walk = (struct epoll_walk){
+        .device = epoll_device(scan->spaces[0].diag), .take = target_put, .context = &e};
     if (interesting_mark(&e)) {
         epolls_read(&e, true);
         epolls_read(&e, false);

@@ -183,6 +183,27 @@ static int look(struct scan *scan, struct facts_list *list, char *why, size_t wh
     return 0;
 }
 
+static uint64_t descriptor_id(void *context, uint32_t pid, int fd)
+{
+    (void)context;
+    return kernel_descriptor_cookie(pid, fd);
+}
+
+/* `census`: of iterators, if they looked. */
+static void details_look(struct facts_list *list, uint32_t first,
+                         const struct kernel_options *options, const struct census *census,
+                         struct kernel_view *view)
+{
+    const struct details_how how = {
+        .all_watched = options->id || options->port || options->pid,
+        .calls_known = census != NULL,
+        .census = census,
+        .id_of = descriptor_id,
+        .unseen = &view->unseen,
+    };
+    details_add(list, first, &how);
+}
+
 int facts_from_kernel(struct facts_list *list, const struct kernel_options *options,
                       struct kernel_view *view, char *why, size_t why_len)
 {
@@ -198,7 +219,7 @@ int facts_from_kernel(struct facts_list *list, const struct kernel_options *opti
     view->namespaces = scan.space_cnt - scan.unseen_spaces;
     scan_free(&scan);
     if (!error && !options->no_details && !options->no_holders)
-        details_add(list, first, options, !exact, &census, view);
+        details_look(list, first, options, exact ? &census : NULL, view);
     if (!error && !options->no_details && !options->no_wait)
         dead_again(list, first, then_ns);
     census_free(&census);
