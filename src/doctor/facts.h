@@ -181,7 +181,7 @@ struct facts {
     uint64_t relay_id;        /* likely the other leg of a proxy (relate); 0: none */
     uint64_t alike_cnt;       /* CLOSE_WAIT that this side opened: how many the same process has to
                                  the same service, itself among them (relate) */
-    uint64_t inode;           /* KERNEL: of the socket, as ss -e and /proc show it; 0: none */
+    uint64_t inode;           /* of the socket, as /proc shows it (KERNEL: and ss -e); 0: none */
     uint64_t netns;           /* KERNEL: inode of its network namespace; 0: unknown */
     char container[64];       /* container or pod of a holder, by its cgroup; "": none */
 

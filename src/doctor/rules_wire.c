@@ -17,12 +17,13 @@ static bool nobody_holds(const struct facts *f)
     return f->orphan == FACT_YES || (f->references == 0 && f->unaccepted != FACT_YES);
 }
 
-/* Our FIN is asked for and not acknowledged. */
+/* Our FIN is asked for and not acknowledged. A supervisor passes a shutdown on behind what was
+ * written before: then the state does not tell of it yet. */
 static bool is_closing(const struct facts *f)
 {
     bool open = f->state == LASTACK_ESTABLISHED || f->state == LASTACK_CLOSE_WAIT;
     return f->state == LASTACK_FIN_WAIT_1 || f->state == LASTACK_CLOSING ||
-           f->state == LASTACK_LAST_ACK || (open && nobody_holds(f));
+           f->state == LASTACK_LAST_ACK || (open && (nobody_holds(f) || f->shut_wr == FACT_YES));
 }
 
 static void say_timer(struct text *out, const struct facts *f)
