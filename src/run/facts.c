@@ -1,242 +1,214 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What the supervisor knows beyond its stack: holders, what they do, bytes that wait in pairs. */
+/* What the supervisor knows beyond its stack: holders, what they do, who watches, bytes that wait in
+ * pairs. To the kernel A is a socket like any other, so most of it is asked as for the kernel's own. */
 #include "run/facts.h"
 
-#include <dirent.h>
+#include <linux/sockios.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <sys/resource.h>
-#include <sys/syscall.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "doctor/facts.h"
 #include "doctor/sources/stack.h"
+#include "kernel/details.h"
+#include "kernel/epoll.h"
+#include "kernel/process.h"
 #include "run/holders.h"
 #include "run/pair.h"
 #include "run/task.h"
 
-/* Pairs by socket, so that a thousand facts do not make a million looks. */
-struct pair_index {
-    struct pair **all;
-    unsigned cnt;
+#define STAT_CNT 256
+
+/* A socket of a program: its pair, and its record in the list. */
+struct place {
+    struct pair *pair;
+    uint32_t at; /* UINT32_MAX: it has none */
 };
+
+struct look {
+    struct supervisor *s;
+    struct facts_list *list;
+    struct holder_set set;
+    struct place *by_socket, *by_inode;
+    unsigned cnt;
+    bool watchers_all; /* every epoll could be read */
+    pid_t stat_pids[STAT_CNT];
+    struct task_stat stats[STAT_CNT];
+    uint32_t pid; /* whose epolls are being read */
+};
+
+/* ---- where what is ---- */
 
 static int by_socket(const void *left, const void *right)
 {
-    const struct pair *a = *(struct pair *const *)left, *b = *(struct pair *const *)right;
+    const struct pair *a = ((const struct place *)left)->pair;
+    const struct pair *b = ((const struct place *)right)->pair;
 
     return a->socket_id < b->socket_id ? -1 : a->socket_id > b->socket_id;
 }
 
-static bool index_make(struct pair_index *index, struct supervisor *s)
+static int by_inode(const void *left, const void *right)
 {
-    *index = (struct pair_index){.all = calloc(s->pair_cnt + 1, sizeof(struct pair *))};
-    if (!index->all)
+    const struct pair *a = ((const struct place *)left)->pair;
+    const struct pair *b = ((const struct place *)right)->pair;
+
+    return a->inode < b->inode ? -1 : a->inode > b->inode;
+}
+
+static struct place *place_find(struct look *look, const struct pair *key, bool inode)
+{
+    struct place place = {.pair = (struct pair *)key};
+
+    return look->cnt ? bsearch(&place, inode ? look->by_inode : look->by_socket, look->cnt,
+                               sizeof place, inode ? by_inode : by_socket)
+                     : NULL;
+}
+
+static bool places_make(struct look *look)
+{
+    look->by_socket = calloc(look->s->pair_cnt + 1, sizeof *look->by_socket);
+    look->by_inode = calloc(look->s->pair_cnt + 1, sizeof *look->by_inode);
+    if (!look->by_socket || !look->by_inode)
         return false;
-    list_for_each(node, &s->pairs)
-        index->all[index->cnt++] = (struct pair *)((char *)node - offsetof(struct pair, all));
-    qsort(index->all, index->cnt, sizeof *index->all, by_socket);
+    list_for_each(node, &look->s->pairs)
+        look->by_socket[look->cnt++] = (struct place){
+            (struct pair *)((char *)node - offsetof(struct pair, all)), UINT32_MAX};
+    qsort(look->by_socket, look->cnt, sizeof *look->by_socket, by_socket);
+    for (uint32_t i = 0; i < look->list->cnt; i++) {
+        const struct pair key = {.socket_id = look->list->all[i].socket_id};
+        struct place *place = key.socket_id ? place_find(look, &key, false) : NULL;
+
+        if (place)
+            place->at = i;
+    }
+    memcpy(look->by_inode, look->by_socket, look->cnt * sizeof *look->by_inode);
+    qsort(look->by_inode, look->cnt, sizeof *look->by_inode, by_inode);
     return true;
 }
 
-static struct pair *index_find(const struct pair_index *index, uint64_t socket_id)
+/* Many sockets have few processes. */
+static const struct task_stat *stat_of(struct look *look, pid_t pid)
 {
-    struct pair key = {.socket_id = socket_id}, *at = &key, **found;
+    unsigned at = (unsigned)pid % STAT_CNT;
 
-    if (socket_id == 0)
-        return NULL;
-    found = bsearch(&at, index->all, index->cnt, sizeof *index->all, by_socket);
-    return found ? *found : NULL;
-}
-
-/* ---- what a process is doing ---- */
-
-static const struct {
-    long nr;
-    enum fact_doing doing;
-    const char *text;
-} doings[] = {
-    {__NR_accept, FACT_DOING_ACCEPT, "accept"},
-    {__NR_accept4, FACT_DOING_ACCEPT, "accept"},
-    {__NR_connect, FACT_DOING_CONNECT, "connect"},
-    {__NR_read, FACT_DOING_RECV, "read"},
-    {__NR_readv, FACT_DOING_RECV, "readv"},
-    {__NR_recvfrom, FACT_DOING_RECV, "recv"},
-    {__NR_recvmsg, FACT_DOING_RECV, "recvmsg"},
-    {__NR_write, FACT_DOING_SEND, "write"},
-    {__NR_writev, FACT_DOING_SEND, "writev"},
-    {__NR_sendto, FACT_DOING_SEND, "send"},
-    {__NR_sendmsg, FACT_DOING_SEND, "sendmsg"},
-    {__NR_sendfile, FACT_DOING_SEND, "sendfile"},
-    {__NR_ppoll, FACT_DOING_POLL, "ppoll"},
-    {__NR_pselect6, FACT_DOING_POLL, "pselect"},
-    {__NR_epoll_pwait, FACT_DOING_POLL, "epoll_wait"},
-#ifdef __NR_poll
-    {__NR_poll, FACT_DOING_POLL, "poll"},
-    {__NR_select, FACT_DOING_POLL, "select"},
-    {__NR_epoll_wait, FACT_DOING_POLL, "epoll_wait"},
-    {__NR_pause, FACT_DOING_SLEEP, "pause"},
-#endif
-    {__NR_wait4, FACT_DOING_WAIT_CHILD, "wait4"},
-    {__NR_waitid, FACT_DOING_WAIT_CHILD, "waitid"},
-    {__NR_nanosleep, FACT_DOING_SLEEP, "nanosleep"},
-    {__NR_clock_nanosleep, FACT_DOING_SLEEP, "clock_nanosleep"},
-    {__NR_rt_sigsuspend, FACT_DOING_SLEEP, "sigsuspend"},
-    {__NR_futex, FACT_DOING_LOCK, "futex"},
-};
-
-/* A call that we hold: no need to ask the kernel. */
-static const struct held *held_by(struct supervisor *s, pid_t pid)
-{
-    list_for_each(node, &s->held) {
-        const struct held *held = (struct held *)((char *)node - offsetof(struct held, all));
-
-        if (held->call.pid == pid)
-            return held;
+    if (look->stat_pids[at] != pid) {
+        task_look(pid, &look->stats[at]);
+        look->stat_pids[at] = pid;
     }
-    return NULL;
+    return &look->stats[at];
 }
 
-/* The id that the facts have for a pair's connection or listener. */
-static uint64_t id_of_socket(const struct facts_list *list, uint64_t socket_id)
+static bool is_descendant(struct look *look, pid_t pid, pid_t ancestor)
 {
-    for (uint32_t i = 0; i < list->cnt; i++)
-        if (socket_id && list->all[i].socket_id == socket_id)
-            return list->all[i].id;
-    return FACT_UNKNOWN;
+    for (unsigned depth = 0; pid > 1 && depth < 64; depth++) {
+        if (pid == ancestor)
+            return true;
+        pid = stat_of(look, pid)->parent;
+    }
+    return false;
 }
 
-static uint64_t id_of_descriptor(struct supervisor *s, const struct facts_list *list, pid_t pid,
-                                 int fd)
+static void name_fill(struct look *look, pid_t pid, char *name, size_t size)
 {
-    int a = task_descriptor(s, pid, fd);
-    const struct pair *pair = a >= 0 ? pair_find(s, a) : NULL;
+    const struct task_stat *stat = stat_of(look, pid);
+
+    if (stat->state)
+        snprintf(name, size, "%s", stat->name);
+    else
+        task_name(look->s, pid, name, size); /* as it was kept */
+}
+
+/* For details: which socket a call works on. */
+static uint64_t id_of_descriptor(void *context, uint32_t pid, int fd)
+{
+    struct look *look = context;
+    int a = task_descriptor(look->s, (pid_t)pid, fd);
+    const struct pair *pair = a >= 0 ? pair_find(look->s, a) : NULL;
+    const struct place *place = pair ? place_find(look, pair, false) : NULL;
 
     if (a >= 0)
         close(a);
-    return pair ? id_of_socket(list, pair->socket_id) : FACT_UNKNOWN;
-}
-
-static void doing_call(struct supervisor *s, const struct facts_list *list,
-                       struct fact_holder *holder, long nr, uint64_t arg)
-{
-    holder->doing = FACT_DOING_OTHER;
-    snprintf(holder->doing_text, sizeof holder->doing_text, "system call %ld", nr);
-    for (size_t i = 0; i < sizeof doings / sizeof *doings; i++) {
-        if (doings[i].nr != nr)
-            continue;
-        holder->doing = doings[i].doing;
-        snprintf(holder->doing_text, sizeof holder->doing_text, "%s", doings[i].text);
-    }
-    if (holder->doing == FACT_DOING_ACCEPT || holder->doing == FACT_DOING_RECV ||
-        holder->doing == FACT_DOING_SEND || holder->doing == FACT_DOING_CONNECT)
-        holder->doing_id = id_of_descriptor(s, list, (pid_t)holder->pid, (int)arg);
-}
-
-static void doing_fill(struct supervisor *s, const struct facts_list *list,
-                       struct fact_holder *holder)
-{
-    pid_t pid = (pid_t)holder->pid;
-    const struct held *held = held_by(s, pid);
-    char state = task_state(pid, &holder->threads);
-    uint64_t arg;
-    long nr;
-
-    if (state == 'T' || state == 't')
-        holder->doing = FACT_DOING_STOPPED;
-    else if (state == 'Z' || state == 'X')
-        holder->doing = FACT_DOING_ZOMBIE;
-    else if (held)
-        doing_call(s, list, holder, held->call.nr, held->call.args[0]);
-    else if (state == 'R')
-        holder->doing = FACT_DOING_RUNNING;
-    else if (task_syscall(pid, &nr, &arg))
-        doing_call(s, list, holder, nr, arg);
+    return place && place->at != UINT32_MAX ? look->list->all[place->at].id : 0;
 }
 
 /* ---- holders ---- */
 
-/* How it came to it, where that can be known for certain. */
-static void origin_fill(struct supervisor *s, const struct pair *pair, struct fact_holder *holder)
+/* The clock of process starts ticks in hundredths of a second. */
+#define TICK_NS 20000000u
+
+/* They run different programs: one of them has called execve(2) since it was forked. */
+static bool is_other_program(pid_t pid, pid_t other)
 {
-    uint64_t start_ns;
+    struct stat a, b;
+    char path[32];
+
+    snprintf(path, sizeof path, "/proc/%d/exe", pid);
+    if (stat(path, &a) != 0)
+        return false;
+    snprintf(path, sizeof path, "/proc/%d/exe", other);
+    return stat(path, &b) == 0 && (a.st_dev != b.st_dev || a.st_ino != b.st_ino);
+}
+
+/* How it came to it, where that can be known for certain. */
+static void origin_fill(struct look *look, const struct pair *pair, struct fact_holder *holder)
+{
+    uint64_t now_ns = look->s->now_ns, start_ns;
 
     if ((pid_t)holder->pid == pair->born_pid) {
         holder->origin = holder->fd != pair->born_fd ? FACT_ORIGIN_DUP
                          : pair->accepted           ? FACT_ORIGIN_ACCEPT
                                                     : FACT_ORIGIN_SOCKET;
         if (holder->fd == pair->born_fd)
-            holder->since_us = (s->now_ns - pair->born_ns) / 1000;
+            holder->since_us = (now_ns - pair->born_ns) / 1000;
         return;
     }
-    /* Younger than the socket, same number, from that family: it was forked with it. The clock of
-     * process starts ticks in hundredths of a second. */
-    start_ns = task_start_ns((pid_t)holder->pid);
-    if (holder->fd == pair->born_fd && start_ns + 20000000u > pair->born_ns &&
-        task_is_descendant((pid_t)holder->pid, pair->born_pid)) {
-        holder->origin = FACT_ORIGIN_FORK;
-        holder->since_us = s->now_ns > start_ns ? (s->now_ns - start_ns) / 1000 : 0;
+    /* Younger than the socket, same number, from that family: it was forked with it. */
+    start_ns = stat_of(look, (pid_t)holder->pid)->start_ns;
+    if (holder->fd == pair->born_fd && start_ns + TICK_NS > pair->born_ns &&
+        is_descendant(look, (pid_t)holder->pid, pair->born_pid)) {
+        holder->origin = is_other_program((pid_t)holder->pid, pair->born_pid) ? FACT_ORIGIN_EXEC
+                                                                              : FACT_ORIGIN_FORK;
+        holder->since_us = now_ns > start_ns ? (now_ns - start_ns) / 1000 : 0;
     }
 }
 
-/* Who cannot have one descriptor more cannot accept. */
-static void room_fill(struct fact_holder *holder)
-{
-    char path[40];
-    struct rlimit limit;
-
-    snprintf(path, sizeof path, "/proc/%u/fd", holder->pid);
-    DIR *dir = opendir(path);
-    if (!dir || prlimit((pid_t)holder->pid, RLIMIT_NOFILE, NULL, &limit) != 0) {
-        if (dir)
-            closedir(dir);
-        return;
-    }
-    for (const struct dirent *e; (e = readdir(dir));)
-        holder->fd_cnt += e->d_name[0] != '.';
-    closedir(dir);
-    holder->fd_limit = limit.rlim_cur < UINT32_MAX ? (uint32_t)limit.rlim_cur : UINT32_MAX;
-}
-
-static void holders_put(struct supervisor *s, struct facts_list *list, struct facts *facts,
-                        const struct pair *pair, const struct holder_set *set)
+static void holders_put(struct look *look, struct facts *facts, const struct pair *pair)
 {
     unsigned cnt;
-    const struct holder *at = holders_of(set, pair->inode, &cnt);
+    const struct holder *at = holders_of(&look->set, pair->inode, &cnt);
 
     facts_holders_clear(facts);
     for (unsigned i = 0; i < cnt; i++) {
-        struct fact_holder *holder = facts_holder_add(list, facts);
+        struct fact_holder *holder = facts_holder_add(look->list, facts);
+        const struct holder_process *process = holders_process(&look->set, at[i].pid);
 
         if (!holder)
             return;
         holder->kind = FACT_HOLDER_DESCRIPTOR;
         holder->pid = (uint32_t)at[i].pid;
         holder->fd = at[i].fd;
-        task_name(s, at[i].pid, holder->program, sizeof holder->program);
-        holder->close_on_exec =
-            task_descriptor_close_on_exec(at[i].pid, at[i].fd) ? FACT_YES : FACT_NO;
-        origin_fill(s, pair, holder);
-        doing_fill(s, list, holder);
-        if (facts->state == LASTACK_LISTEN && facts->receive_queue > 0)
-            room_fill(holder);
+        holder->fd_cnt = process ? process->fd_cnt : 0;
+        name_fill(look, at[i].pid, holder->program, sizeof holder->program);
+        origin_fill(look, pair, holder);
     }
     facts->references = cnt;
+    facts->inode = pair->inode;
+    if (cnt && look->set.complete)
+        facts->holders_known = FACT_YES;
 }
 
 /* Who made it. A process is the same one if it is not younger than the socket. */
-static void creator_fill(struct supervisor *s, const struct pair *pair, struct facts *facts)
+static void creator_fill(struct look *look, const struct pair *pair, struct facts *facts)
 {
-    uint32_t threads;
-    char state = task_state(pair->born_pid, &threads);
-    uint64_t start_ns = task_start_ns(pair->born_pid);
+    const struct task_stat *stat = stat_of(look, pair->born_pid);
 
     facts->creator_pid = (uint32_t)pair->born_pid;
-    task_name(s, pair->born_pid, facts->creator_program, sizeof facts->creator_program);
-    facts->creator_alive = state && state != 'Z' && state != 'X' && start_ns &&
-                                   start_ns <= pair->born_ns + 20000000u
+    name_fill(look, pair->born_pid, facts->creator_program, sizeof facts->creator_program);
+    facts->creator_alive = stat->state && stat->state != 'Z' && stat->state != 'X' &&
+                                   stat->start_ns && stat->start_ns <= pair->born_ns + TICK_NS
                                ? FACT_YES : FACT_NO;
     facts->creator_holds = FACT_NO;
     for (uint32_t i = 0; i < facts->holder_cnt; i++)
@@ -256,72 +228,167 @@ static void message_put(struct facts_list *list, struct facts *facts)
     facts->references = 1;
 }
 
+/* Bytes that wait in A. False: not to be seen. */
+static bool unread_count(struct supervisor *s, struct pair *pair, int *unread)
+{
+    int a;
+    bool good;
+
+    *unread = 0;
+    if (ioctl(pair->b, SIOCOUTQ, unread) == 0 && *unread == 0)
+        return true; /* that counts buffers, not bytes; nothing is nothing */
+    a = pair_open_a(s, pair);
+    good = a >= 0 && ioctl(a, FIONREAD, unread) == 0;
+    if (a >= 0)
+        close(a);
+    return good;
+}
+
 /* Bytes in the pair belong to the queues that programs think of. */
 static void queues_fill(struct supervisor *s, struct facts *facts, struct pair *pair)
 {
-    int queued = 0, unread = 0, inside = 0, a;
+    int queued = 0, unread = 0, inside = 0;
+    bool known;
 
     if (pair->kind != PAIR_CONNECTED || pair->b < 0 ||
         lastack_ioctl(s->process, pair->fd, FIONREAD, &inside) != 0)
         return;
-    a = pair_open_a(s, pair);
-    if (a >= 0 && ioctl(a, FIONREAD, &unread) == 0)
+    known = unread_count(s, pair, &unread);
+    if (known)
         facts->receive_queue = (uint64_t)inside + (uint64_t)unread;
-    if (a >= 0)
-        close(a);
-    if (!pair->b_shut_wr || unread > 0)
+    if (!pair->b_shut_wr || (known && unread > 0))
         facts->eof_read_us = FACT_NEVER; /* the end is not even there, or behind unread data */
     if (ioctl(pair->b, FIONREAD, &queued) == 0 && queued > (pair->token ? 1 : 0)) {
         facts->send_queue += (uint64_t)queued - (pair->token ? 1 : 0);
         facts->send_unsent += (uint64_t)queued - (pair->token ? 1 : 0);
     }
+    if (pair->shut_wr_late) /* the stack hears of it when it has taken what was written before */
+        facts->shut_wr = FACT_YES;
 }
 
-static void names_fill(struct supervisor *s, struct facts *facts)
+/* Connections that were taken from the stack for an accept(2) that failed wait as before. */
+static void listener_fill(struct facts *facts, const struct pair *listener)
+{
+    for (const struct list *node = listener->requeued.next; node != &listener->requeued;
+         node = node->next)
+        facts->receive_queue++;
+}
+
+static void names_fill(struct look *look, struct facts *facts)
 {
     for (uint32_t i = 0; i < facts->close_cnt; i++)
         if (facts->closes[i].pid && !facts->closes[i].program[0])
-            task_name(s, (pid_t)facts->closes[i].pid, facts->closes[i].program,
+            name_fill(look, (pid_t)facts->closes[i].pid, facts->closes[i].program,
                       sizeof facts->closes[i].program);
     if (facts->fin_out_by.pid && !facts->fin_out_by.program[0])
-        task_name(s, (pid_t)facts->fin_out_by.pid, facts->fin_out_by.program,
+        name_fill(look, (pid_t)facts->fin_out_by.pid, facts->fin_out_by.program,
                   sizeof facts->fin_out_by.program);
 }
 
-static void pair_fill(struct supervisor *s, struct facts_list *list, struct facts *facts,
-                      struct pair *pair, const struct holder_set *set)
+static void pair_fill(struct look *look, struct facts *facts, struct pair *pair)
 {
-    holders_put(s, list, facts, pair, set);
-    creator_fill(s, pair, facts);
+    holders_put(look, facts, pair);
+    creator_fill(look, pair, facts);
+    queues_fill(look->s, facts, pair);
     if (pair->a >= 0) { /* accepted from the stack, but accept(2) was interrupted */
         facts->unaccepted = FACT_YES;
         return;
     }
+    if (pair->kind == PAIR_LISTENER)
+        listener_fill(facts, pair);
     if (pair->hung_up) /* the stack hears of it when it has taken what was written */
         facts->orphan = FACT_YES;
-    else if (facts->references == 0 && pair_alive(s, pair))
-        message_put(list, facts);
-    queues_fill(s, facts, pair);
+    else if (facts->references == 0 && pair_alive(look->s, pair))
+        message_put(look->list, facts);
+}
+
+/* ---- who watches ---- */
+
+static void target_take(struct epoll_walk *walk, uint64_t inode, const struct fact_watch *watch)
+{
+    struct look *look = walk->context;
+    const struct pair key = {.inode = inode};
+    const struct place *place = place_find(look, &key, true);
+    struct facts *facts =
+        place && place->at != UINT32_MAX ? &look->list->all[place->at] : NULL;
+    struct fact_watch *added =
+        facts && details_of_interest(facts) ? facts_watch_add(look->list, facts) : NULL;
+
+    if (!added)
+        return;
+    *added = *watch;
+    added->pid = look->pid;
+}
+
+static void epolls_read(struct look *look)
+{
+    struct epoll_walk walk = {.take = target_take, .context = look};
+    const struct holder_set *set = &look->set;
+    int dir = -1;
+
+    if (set->epoll_cnt && look->s->control >= 0)
+        walk.device = epoll_device(look->s->control);
+    look->watchers_all = set->complete;
+    for (unsigned i = 0; i < set->epoll_cnt; i++) {
+        const struct holder *epoll = &set->epolls[i];
+
+        if (i == 0 || epoll->pid != (pid_t)look->pid) {
+            if (dir >= 0)
+                close(dir);
+            look->pid = (uint32_t)epoll->pid;
+            dir = process_open(look->pid);
+        }
+        if (dir >= 0 && !epoll_targets(&walk, dir, epoll->fd, 0))
+            look->watchers_all = false;
+    }
+    if (dir >= 0)
+        close(dir);
+}
+
+static void watchers_fill(struct look *look)
+{
+    struct text unseen;
+    const struct details_how how = {.all_holders = true, .no_cpu = true,
+                                    .id_of = id_of_descriptor, .context = look,
+                                    .unseen = &unseen};
+    bool any = false;
+
+    for (uint32_t i = 0; i < look->list->cnt && !any; i++)
+        any = look->list->all[i].holder_cnt && details_of_interest(&look->list->all[i]);
+    if (any)
+        epolls_read(look);
+    for (uint32_t i = 0; any && i < look->list->cnt; i++)
+        if (details_of_interest(&look->list->all[i]))
+            look->list->all[i].watchers_known = look->watchers_all ? FACT_YES : FACT_NO;
+    text_init(&unseen);
+    details_add(look->list, 0, &how);
+    text_free(&unseen);
 }
 
 void supervisor_facts(struct supervisor *s, struct facts_list *list)
 {
     const struct facts_stack_options options = {.name = s->options.name, .supervised = true};
-    struct holder_set set;
-    struct pair_index index;
+    struct look *look = calloc(1, sizeof *look);
 
     facts_from_stack(list, s->stack, s->now_ns, &options);
-    if (!index_make(&index, s))
-        return;
-    holders_scan(s, &set);
-    for (uint32_t i = 0; i < list->cnt; i++) {
-        struct pair *pair = index_find(&index, list->all[i].socket_id);
-
-        if (pair)
-            pair_fill(s, list, &list->all[i], pair, &set);
-        names_fill(s, &list->all[i]);
+    if (look)
+        *look = (struct look){.s = s, .list = list};
+    if (look && places_make(look)) {
+        holders_scan(s, &look->set);
+        for (unsigned i = 0; i < look->cnt; i++)
+            if (look->by_socket[i].at != UINT32_MAX)
+                pair_fill(look, &list->all[look->by_socket[i].at], look->by_socket[i].pair);
+        for (uint32_t i = 0; i < list->cnt; i++)
+            names_fill(look, &list->all[i]);
+        watchers_fill(look);
+        holders_free(&look->set);
+        facts_list_relate(list);
+    } else {
+        list->failed = true;
     }
-    holders_free(&set);
-    free(index.all);
-    facts_list_relate(list);
+    if (look) {
+        free(look->by_socket);
+        free(look->by_inode);
+    }
+    free(look);
 }

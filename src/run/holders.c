@@ -103,43 +103,64 @@ static void tree_collect(struct pid_list *list, pid_t root)
         children_add(list, list->all[i]);
 }
 
-static void holder_add(struct holder_set *set, uint64_t inode, pid_t pid, int fd)
+/* Room for one more at the end of an array. */
+static bool array_grow(void *all_at, unsigned cnt, unsigned *cap, size_t size)
 {
-    if (set->cnt == set->cap) {
-        unsigned cap = set->cap ? 2 * set->cap : 128;
-        struct holder *all = realloc(set->all, cap * sizeof *all);
+    void **all = all_at, *more;
 
-        if (!all)
-            return;
-        set->all = all;
-        set->cap = cap;
-    }
-    set->all[set->cnt++] = (struct holder){inode, pid, fd};
+    if (cnt < *cap)
+        return true;
+    more = realloc(*all, (*cap ? 2 * *cap : 128) * size);
+    if (!more)
+        return false;
+    *all = more;
+    *cap = *cap ? 2 * *cap : 128;
+    return true;
+}
+
+static void descriptor_met(struct holder_set *set, const char *target, pid_t pid, int fd)
+{
+    struct holder holder = {0, pid, fd};
+    bool socket = strncmp(target, "socket:[", 8) == 0;
+
+    if (socket)
+        holder.inode = strtoull(target + 8, NULL, 10);
+    else if (strcmp(target, "anon_inode:[eventpoll]") != 0)
+        return;
+    if (socket && array_grow(&set->all, set->cnt, &set->cap, sizeof *set->all))
+        set->all[set->cnt++] = holder;
+    else if (!socket &&
+             array_grow(&set->epolls, set->epoll_cnt, &set->epoll_cap, sizeof *set->epolls))
+        set->epolls[set->epoll_cnt++] = holder;
+    else
+        set->complete = false;
 }
 
 static void process_scan(struct holder_set *set, pid_t pid)
 {
+    struct holder_process process = {.pid = pid};
     char path[32], target[64];
     DIR *dir;
     long fd;
 
     snprintf(path, sizeof path, "/proc/%d/fd", pid);
     dir = opendir(path);
-    if (!dir)
+    if (!dir) {
+        set->complete = set->complete && task_exiting(pid); /* those have none */
         return;
-    while (next_number(dir, &fd)) {
+    }
+    for (; next_number(dir, &fd); process.fd_cnt++) {
         char name[24];
         ssize_t len;
 
         snprintf(name, sizeof name, "%ld", fd);
         len = readlinkat(dirfd(dir), name, target, sizeof target - 1);
-        if (len <= 0)
-            continue;
-        target[len] = '\0';
-        if (strncmp(target, "socket:[", 8) == 0)
-            holder_add(set, strtoull(target + 8, NULL, 10), pid, (int)fd);
+        target[len > 0 ? len : 0] = '\0';
+        descriptor_met(set, target, pid, (int)fd);
     }
     closedir(dir);
+    if (array_grow(&set->processes, set->process_cnt, &set->process_cap, sizeof *set->processes))
+        set->processes[set->process_cnt++] = process;
 }
 
 static int by_inode(const void *left, const void *right)
@@ -153,11 +174,18 @@ static int by_inode(const void *left, const void *right)
     return a->fd - b->fd;
 }
 
+static int by_pid(const void *left, const void *right)
+{
+    const struct holder_process *a = left, *b = right;
+
+    return a->pid < b->pid ? -1 : a->pid > b->pid;
+}
+
 void holders_scan(struct supervisor *s, struct holder_set *set)
 {
     struct pid_list tree;
 
-    *set = (struct holder_set){0};
+    *set = (struct holder_set){.complete = true};
     s->scan_cnt++;
     tree_collect(&tree, s->self);
     for (unsigned i = 0; i < tree.cnt; i++)
@@ -165,12 +193,25 @@ void holders_scan(struct supervisor *s, struct holder_set *set)
     free(tree.all);
     if (set->cnt)
         qsort(set->all, set->cnt, sizeof *set->all, by_inode);
+    if (set->process_cnt)
+        qsort(set->processes, set->process_cnt, sizeof *set->processes, by_pid);
 }
 
 void holders_free(struct holder_set *set)
 {
     free(set->all);
+    free(set->epolls);
+    free(set->processes);
     *set = (struct holder_set){0};
+}
+
+const struct holder_process *holders_process(const struct holder_set *set, pid_t pid)
+{
+    const struct holder_process key = {.pid = pid};
+
+    return set->process_cnt ? bsearch(&key, set->processes, set->process_cnt,
+                                      sizeof *set->processes, by_pid)
+                            : NULL;
 }
 
 const struct holder *holders_of(const struct holder_set *set, uint64_t inode, unsigned *cnt)

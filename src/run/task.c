@@ -222,17 +222,6 @@ static uint64_t stat_field(const char *fields, unsigned number)
     return fields ? strtoull(fields, NULL, 10) : 0;
 }
 
-char task_state(pid_t pid, uint32_t *threads)
-{
-    char text[512], *fields;
-
-    *threads = 0;
-    if (!stat_fields(pid, text, &fields))
-        return 0;
-    *threads = (uint32_t)stat_field(fields, 20);
-    return fields[0];
-}
-
 #define PROCESS_EXITING 0x4 /* PF_EXITING among the flags of /proc/PID/stat */
 
 bool task_exiting(pid_t pid)
@@ -244,29 +233,21 @@ bool task_exiting(pid_t pid)
     return fields[0] == 'Z' || fields[0] == 'X' || (stat_field(fields, 9) & PROCESS_EXITING);
 }
 
-uint64_t task_start_ns(pid_t pid)
+void task_look(pid_t pid, struct task_stat *stat)
 {
-    char text[512], *fields;
-    uint64_t ticks, per_second = (uint64_t)sysconf(_SC_CLK_TCK);
+    char text[512], *fields, *name;
+    uint64_t per_second = (uint64_t)sysconf(_SC_CLK_TCK);
 
-    if (!stat_fields(pid, text, &fields) || per_second == 0)
-        return 0;
-    ticks = stat_field(fields, 22); /* since boot; without suspends the monotonic clock agrees */
-    return ticks * (1000000000u / per_second);
-}
-
-bool task_syscall(pid_t tid, long *nr, uint64_t *arg)
-{
-    char path[48], text[256], *end;
-
-    snprintf(path, sizeof path, "/proc/%d/syscall", tid);
-    if (proc_read(path, text, sizeof text) <= 0)
-        return false;
-    *nr = strtol(text, &end, 10);
-    if (end == text || *nr < 0)
-        return false;
-    *arg = strtoull(end, NULL, 16);
-    return true;
+    *stat = (struct task_stat){0};
+    if (!stat_fields(pid, text, &fields))
+        return;
+    fields[-2] = '\0'; /* the parenthesis behind the name */
+    name = strchr(text, '(');
+    snprintf(stat->name, sizeof stat->name, "%s", name ? name + 1 : "");
+    stat->state = fields[0];
+    stat->parent = (pid_t)stat_field(fields, 4);
+    if (per_second) /* since boot; without suspends the monotonic clock agrees */
+        stat->start_ns = stat_field(fields, 22) * (1000000000u / per_second);
 }
 
 bool task_descriptor_close_on_exec(pid_t tid, int fd)

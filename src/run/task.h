@@ -20,14 +20,16 @@ void task_forget_all(struct supervisor *s);
 void task_name_keep(struct supervisor *s, pid_t pid);
 /* Its name now, or the one that was kept; "" if unknown. */
 void task_name(struct supervisor *s, pid_t pid, char *name, size_t size);
-/* State letter of /proc/PID/stat ('R', 'S', 'T', 'Z', ...), 0 if it is gone. */
-char task_state(pid_t pid, uint32_t *threads);
+/* What /proc/PID/stat says at once. */
+struct task_stat {
+    char name[16];
+    char state; /* 'R', 'S', 'T', 'Z', ...; 0: it is gone */
+    pid_t parent;
+    uint64_t start_ns; /* when it was started, on the monotonic clock; 0: unknown */
+};
+void task_look(pid_t pid, struct task_stat *stat);
 /* It has died, or is dying and has closed everything. */
 bool task_exiting(pid_t pid);
-/* The call thread `tid` is in: number and first argument. False: none, or not to be seen. */
-bool task_syscall(pid_t tid, long *nr, uint64_t *arg);
-/* When it was started, on the monotonic clock; 0: unknown. */
-uint64_t task_start_ns(pid_t pid);
 bool task_descriptor_close_on_exec(pid_t tid, int fd);
 
 /* Parent of `pid`; 0: unknown. */
