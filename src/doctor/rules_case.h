@@ -106,6 +106,8 @@ uint32_t descriptor_cnt(const struct facts *f);
 /* Different processes with a descriptor of it. */
 uint32_t process_cnt(const struct facts *f);
 
+/* Whether the end was read cannot be seen, and its shape says that it was not. */
+bool end_likely_unread(const struct facts *f);
 /* Unread data has shut our window. */
 bool window_is_shut(const struct facts *f);
 /* Unread data has shut our window, and there is a sign that it stays so. */

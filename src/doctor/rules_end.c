@@ -293,7 +293,7 @@ bool rule_end_read(struct rules_case *c)
     const struct facts *f = c->f;
     bool known = fact_known(f->eof_read_us);
     bool hidden = may_have_read_end(f);
-    if (!is_close_wait(f) || (!known && !hidden) ||
+    if (!is_close_wait(f) || (!known && !hidden) || end_likely_unread(f) ||
         !age_over(known ? f->eof_read_us : fin_age(f), c->options->grace_us))
         return false;
     if (!say_deferred(c))

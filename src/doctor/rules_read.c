@@ -48,20 +48,55 @@ static void unread_sentence(struct text *out, const struct facts *f)
         words_bytes(out, f->receive_queue);
         text_add(out, " that no holder has read");
     } else {
-        text_add(out, " and no holder has read it");
+        text_add(out, end_likely_unread(f) ? " and most likely no holder has read it"
+                                           : " and no holder has read it");
     }
     text_add(out, ": ");
     say_holders(out, f, false);
 }
 
-/* A connection that this side opened, used, and put aside: whoever takes it up again will look. */
-static bool is_pooled(const struct facts *f)
+/* A connection that this side opened, used, and put aside. */
+static bool is_put_aside(const struct facts *f)
 {
-    bool few = !fact_known(f->alike_cnt) || f->alike_cnt <= POOL_MAX;
-    return is_close_wait(f) && f->passive == FACT_NO && few && nobody_watches(f) &&
+    return is_close_wait(f) && f->passive == FACT_NO && nobody_watches(f) &&
            fact_known(f->receive_queue) && f->receive_queue <= POOL_LAST_LEN &&
            number_over(f->bytes_in, f->receive_queue) && number_over(f->bytes_out, 0) &&
            !has_answered(f) && !holders_all_forgotten(f);
+}
+
+/* Whoever takes it up again will look. */
+static bool is_pooled(const struct facts *f)
+{
+    bool few = !fact_known(f->alike_cnt) || f->alike_cnt <= POOL_MAX;
+    return few && is_put_aside(f);
+}
+
+/* Its epoll would have told of the end and was not armed again, and the only thread of its process
+ * waits there: nobody is at work on it. */
+static bool is_left_spent(const struct facts *f)
+{
+    if (f->watch_cnt == 0 || f->watchers_known != FACT_YES || f->holder_cnt == 0)
+        return false;
+    for (uint32_t i = 0; i < f->watch_cnt; i++)
+        if (f->watches[i].spent != FACT_YES || f->watches[i].waited != FACT_YES)
+            return false;
+    for (uint32_t i = 0; i < f->holder_cnt; i++)
+        if (f->holders[i].threads != 1 || f->holders[i].doing != FACT_DOING_POLL)
+            return false;
+    return true;
+}
+
+bool end_likely_unread(const struct facts *f)
+{
+    return is_close_wait(f) && f->eof_read_us == FACT_UNKNOWN && f->fin_consumed == FACT_MAYBE &&
+           f->receive_queue == 0 && !has_answered(f) && (is_put_aside(f) || is_left_spent(f));
+}
+
+static void evidence_likely(struct finding *finding, const struct facts *f)
+{
+    if (end_likely_unread(f))
+        line_printf(&finding->evidence, "whether a receive has returned 0 cannot be seen from "
+                                        "here: most likely none has");
 }
 
 static void say_pooled(struct rules_case *c)
@@ -83,6 +118,7 @@ static void say_pooled(struct rules_case *c)
                     "%llu like it to the same service; while that number stays, "
                     "it is a pool, and if it grows, a leak",
                     (unsigned long long)f->alike_cnt);
+    evidence_likely(finding, f);
     evidence_holders(finding, f);
     evidence_places(finding, c);
     line_printf(&finding->remedy, "let the pool drop idle connections before the peer does (idle "
@@ -109,13 +145,14 @@ static void say_unread(struct rules_case *c, const char *code, bool stuck)
     const struct facts *f = c->f;
     bool busy = is_busy(f) || (stuck && !holders_all_forgotten(f));
     bool back = f->watch_cnt == 0 && any_comes_back(f, stuck ? f->data_in_us : fin_age(f));
-    bool certain = !back && !(stuck && any_polls(f));
+    bool certain = !back && !(stuck && any_polls(f)) && !end_likely_unread(f);
     struct finding *finding = finding_add(c, code,
                                           back   ? SEVERITY_NOTE
                                           : busy ? SEVERITY_ATTENTION
                                                  : SEVERITY_PROBLEM,
                                           certain);
     unread_sentence(&finding->sentence, f);
+    evidence_likely(finding, f);
     if (back)
         line_printf(&finding->evidence,
                     "the call that it sits in ends by itself: a slow reader may "
@@ -141,7 +178,8 @@ bool rule_unread(struct rules_case *c)
 {
     const struct facts *f = c->f;
     bool bytes = number_over(f->receive_queue, 0);
-    bool end_waits = f->eof_read_us == FACT_NEVER || f->fin_consumed == FACT_NO;
+    bool end_waits = f->eof_read_us == FACT_NEVER || f->fin_consumed == FACT_NO ||
+                     end_likely_unread(f);
     bool waits =
         is_close_wait(f) && (end_waits || bytes) && age_over(fin_age(f), c->options->grace_us);
     bool stuck = is_stuck_reader(c);

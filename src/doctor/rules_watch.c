@@ -50,10 +50,11 @@ static void evidence_watch(struct finding *finding, const struct rules_case *c,
 
 static void say_spent(struct rules_case *c, const struct fact_watch *w, enum severity severity)
 {
-    struct finding *finding = finding_add(c, FINDING_ONE_SHOT_SPENT, severity, true);
+    bool likely = end_likely_unread(c->f); /* it may have fired for the end itself */
+    struct finding *finding = finding_add(c, FINDING_ONE_SHOT_SPENT, severity, !likely);
     say_epoll(&finding->sentence, c->f, w);
-    text_add(&finding->sentence, " has it with EPOLLONESHOT, which fired and was not armed again: "
-                                 "it will never tell of the end");
+    text_add(&finding->sentence, " has it with EPOLLONESHOT, which fired and was not armed again");
+    text_add(&finding->sentence, likely ? "" : ": it will never tell of the end");
     evidence_watch(finding, c, w);
     line_printf(&finding->remedy, "epoll_ctl(EPOLL_CTL_MOD) on every path after the event was "
                                   "handled, errors too; or close");
