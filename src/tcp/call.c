@@ -64,6 +64,7 @@ void tcp_call_taken(struct tcp *tcp, struct connection *c, size_t len)
 {
     stream_drop(&c->receive, &tcp->pages, len, c->ooo != NULL);
     window_opened(tcp, c);
+    acknowledge_read(tcp, c);
 }
 
 void tcp_call_eof_read(struct tcp *tcp, struct connection *c)

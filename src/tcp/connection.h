@@ -81,6 +81,8 @@ enum connection_flag {
     CONNECTION_CLOSE_NOTED = 1 << 24, /* the last close is in the account */
     CONNECTION_MORE = 1 << 25,       /* the last send said MSG_MORE */
     CONNECTION_SCALED = 1 << 26,     /* both sides offered a window scale */
+    CONNECTION_PUSHED = 1 << 27,     /* what was taken in last ended with PSH: the sender waits */
+    CONNECTION_ANSWERS = 1 << 28,    /* data of ours follows what came in, and carries its ACK */
 };
 
 #define OOO_MAX 32 /* gaps in a receive queue */

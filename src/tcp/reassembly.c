@@ -101,6 +101,8 @@ static void take_in_order(struct tcp *tcp, struct connection *c, struct segment 
     c->rcv_nxt += len;
     c->bytes_in += len;
     stamp_set(tcp, &c->data_in);
+    c->flags &= ~CONNECTION_PUSHED;
+    c->flags |= seg->h.flags & TCP_PSH ? CONNECTION_PUSHED : 0;
     acknowledge_soon(tcp, c, len);
     if (c->ooo != NULL)
         ranges_join(tcp, c);

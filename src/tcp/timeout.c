@@ -203,6 +203,7 @@ static void deadline_due(struct tcp *tcp, struct connection *c, enum deadline wh
             retransmit_due(tcp, c);
         break;
     case DEADLINE_DELAYED_ACK:
+        c->flags &= ~CONNECTION_ANSWERS;
         connection_owe(tcp, c, CONNECTION_ACK_NOW);
         break;
     case DEADLINE_KEEPALIVE:

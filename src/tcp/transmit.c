@@ -116,6 +116,7 @@ static void data_sent(struct tcp *tcp, struct connection *c, struct outgoing *ou
 {
     uint32_t seq = c->snd_nxt, len = out->len + fin;
     c->snd_nxt += len;
+    acknowledge_carried(tcp, c);
     sent(tcp, c, seq, len);
     if (c->deadline[DEADLINE_RETRANSMIT] == 0 || connection_has(c, CONNECTION_PROBING))
         retransmit_rearm(tcp, c);

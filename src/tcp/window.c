@@ -66,6 +66,20 @@ void acknowledge_soon(struct tcp *tcp, struct connection *c, uint32_t len)
         deadline_set(tcp, c, DEADLINE_DELAYED_ACK, tcp->config.delayed_ack_ms);
 }
 
+void acknowledge_read(struct tcp *tcp, struct connection *c)
+{
+    if (c->receive.len == 0 && c->deadline[DEADLINE_DELAYED_ACK] != 0 &&
+        connection_has(c, CONNECTION_PUSHED) && !connection_has(c, CONNECTION_ANSWERS))
+        acknowledge_now(tcp, c);
+}
+
+void acknowledge_carried(struct tcp *tcp, struct connection *c)
+{
+    uint64_t in_ns = stamp_ns(tcp, c->data_in);
+    if (in_ns != 0 && tcp->now_ns - in_ns < tcp->config.delayed_ack_ms * 1000000ull)
+        c->flags |= CONNECTION_ANSWERS;
+}
+
 void challenge(struct tcp *tcp, struct connection *c)
 {
     uint8_t second = (uint8_t)(tcp->now / 1000);

@@ -25,6 +25,12 @@ void window_opened(struct tcp *tcp, struct connection *c);
 /* `len` bytes were taken in, in order: acknowledge every second full segment, or soon. */
 void acknowledge_soon(struct tcp *tcp, struct connection *c, uint32_t len);
 void acknowledge_now(struct tcp *tcp, struct connection *c);
+/* A program has read all that there was. A sender that pushed it and holds back a small tail until
+ * it is acknowledged (Nagle) need not wait for the timer; but the ACK of who usually answers goes
+ * with the answer. */
+void acknowledge_read(struct tcp *tcp, struct connection *c);
+/* Data of ours leaves: if it follows what came in soon enough, it can carry the ACKs. */
+void acknowledge_carried(struct tcp *tcp, struct connection *c);
 /* ACK in answer to something odd, limited per connection (RFC 5961 7). */
 void challenge(struct tcp *tcp, struct connection *c);
 
