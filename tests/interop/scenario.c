@@ -245,12 +245,13 @@ static void linger_seen(struct scene *scene, int fd)
     recv_to_end(scene, fd);
 }
 
-/* Reads nothing until nothing more comes: the window is shut. Then reads on. */
+/* Reads nothing until nothing more comes: the window is shut. Then reads on. The last bytes of a
+ * window may wait for the sender's timer, backed off (RFC 9293 3.8.6.2.1). */
 static void zero_window(struct scene *scene, int fd)
 {
     int unread = 0, quiet_ms = 0;
 
-    while (quiet_ms < 1500) {
+    while (quiet_ms < 4000) {
         int now = call_unread(fd);
 
         if (now < 0) {
