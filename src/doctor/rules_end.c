@@ -257,6 +257,7 @@ static void say_end_read(struct rules_case *c, bool known)
     const struct facts *f = c->f;
     bool sure = known && !has_answered(f);
     bool problem = (sure && !any_holder_runs(f)) || holders_all_forgotten(f);
+    bool untold = !known && f->fin_consumed == FACT_MAYBE && nobody_watches(f);
     struct finding *finding = finding_add(c, known ? FINDING_END_SEEN : FINDING_END_CONSUMED,
                                           problem ? SEVERITY_PROBLEM : SEVERITY_ATTENTION, sure);
     struct text *out = &finding->sentence;
@@ -282,10 +283,15 @@ static void say_end_read(struct rules_case *c, bool known)
                                         "`lastack watch` running it is certain");
     else if (!known)
         line_printf(&finding->evidence,
-                    "whether a receive has returned 0 cannot be seen from here");
+                    "whether a receive has returned 0 cannot be seen from here%s",
+                    untold ? "; if none has, no poller, epoll or blocked call will tell of the end"
+                           : "");
     say_paused(finding, f);
     evidence_holders(finding, f);
     remedy_close(finding, c);
+    if (untold)
+        line_printf(&finding->remedy, "if it may be unread: keep the descriptor in poll or epoll "
+                                      "(POLLIN | POLLRDHUP), so that the program is told");
 }
 
 bool rule_end_read(struct rules_case *c)
