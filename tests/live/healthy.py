@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Healthy servers under load: nothing may be said of them, in TAP.
 
-    healthy.py [--seconds N] LASTACK [NAME...]
+    healthy.py [--own] [--seconds N] LASTACK [NAME...]
 
 nginx (workers, keep-alive, reuseport, an upstream), Redis and PostgreSQL, each in a network namespace
-of its own, all at once. `lastack why` looks every second for N seconds (12 if not said; 60 is a good
+of its own (--own: under a `lastack run` of its own), all at once. `lastack why` looks every second for N seconds (12 if not said; 60 is a good
 long run) and once more after they were stopped.
 """
 import json
@@ -17,7 +17,7 @@ import tempfile
 import time
 
 from play import end_politely, look, namespaces_here
-from room import Failure, Room, wait_for
+from room import Failure, OwnRoom, Room, wait_for
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 SERIOUS = ("attention", "problem")
@@ -147,6 +147,17 @@ class Postgres:
 SERVERS = {"nginx": Nginx, "redis": Redis, "postgresql": Postgres}
 
 
+def where(stack):
+    """What to ask for: all namespaces of the kernel at once."""
+    return "kernel" if stack.startswith("kernel@") else stack
+
+
+def looked(lastack, directory, rooms):
+    """What is said in all rooms now."""
+    return [finding for stack in {where(room.stack) for room in rooms.values()}
+            for finding in look(lastack, directory, "--stack", stack)["findings"]]
+
+
 def lacking(name):
     """The first program that is not there, or None."""
     for need in SERVERS[name].needs:
@@ -155,10 +166,11 @@ def lacking(name):
     return "postgresql" if name == "postgresql" and not directory_of_postgres() else None
 
 
-def records(lastack, stack):
+def records(lastack, directory, stack):
     """Sockets that the doctor sees in this room."""
-    done = subprocess.run([lastack, "ss", "--all", "--json", "--stack", "kernel"], check=False,
-                          stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, timeout=300)
+    done = subprocess.run([lastack, "ss", "--all", "--json", "--stack", where(stack)], check=False,
+                          stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, timeout=300,
+                          env=dict(os.environ, LASTACK_DIR=directory))
     facts = json.loads(done.stdout)
     facts = facts.get("facts", facts) if isinstance(facts, dict) else facts
     return sum(one["stack"] == stack for one in facts)
@@ -170,12 +182,12 @@ def serious_of(findings, stack):
             if f["stack"] == stack and f["severity"] in SERIOUS]
 
 
-def watch(lastack, rooms, seconds, said):
+def watch(lastack, directory, rooms, seconds, said):
     """Look until the time is over. The number of looks."""
     end, looks = time.monotonic() + seconds, 0
     while time.monotonic() < end or looks < LOOKS:
         begun = time.monotonic()
-        findings = look(lastack, "/nonexistent", "--stack", "kernel")["findings"]
+        findings = looked(lastack, directory, rooms)
         looks += 1
         for name, room in rooms.items():
             said[name] += serious_of(findings, room.stack)
@@ -191,7 +203,7 @@ def verdict(number, name, wrong, room=None):
     sys.stdout.flush()
 
 
-def run_all(lastack, names, seconds):
+def run_all(lastack, names, seconds, own):
     """TAP of all servers."""
     print(f"1..{2 * len(names)}")
     rooms, servers, said, number = {}, {}, {name: [] for name in names}, 1
@@ -201,13 +213,14 @@ def run_all(lastack, names, seconds):
         for name in names:
             if not lacking(name):
                 os.mkdir(f"{scratch}/{name}")
-                rooms[name] = Room(f"{scratch}/{name}")
+                rooms[name] = (OwnRoom(f"{scratch}/{name}", lastack, scratch, name) if own
+                               else Room(f"{scratch}/{name}"))
                 servers[name] = SERVERS[name](rooms[name])
-        looks = watch(lastack, rooms, seconds, said)
-        seen = {name: records(lastack, room.stack) for name, room in rooms.items()}
+        looks = watch(lastack, scratch, rooms, seconds, said)
+        seen = {name: records(lastack, scratch, room.stack) for name, room in rooms.items()}
         for server in servers.values():
             server.stop()
-        findings = look(lastack, "/nonexistent", "--stack", "kernel")["findings"]
+        findings = looked(lastack, scratch, rooms)
         for name in names:
             if name not in rooms:
                 print(f"ok {number} - {name} # SKIP {lacking(name)} is not installed")
@@ -234,12 +247,14 @@ def main():
     """Arguments."""
     words, seconds = sys.argv[1:], 12
     end_politely()
+    own = words[0] == "--own"
+    words = words[own:]
     if words[0] == "--seconds":
         seconds, words = int(words[1]), words[2:]
-    if os.getuid() != 0 or not namespaces_here():
+    if os.getuid() != 0 or not (own or namespaces_here()):
         print("1..0 # SKIP no network namespace here")
         return
-    run_all(os.path.abspath(words[0]), words[1:] or list(SERVERS), seconds)
+    run_all(os.path.abspath(words[0]), words[1:] or list(SERVERS), seconds, own)
 
 
 if __name__ == "__main__":

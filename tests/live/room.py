@@ -3,6 +3,7 @@
 import os
 import signal
 import subprocess
+import sys
 import time
 
 from play import command_alone, die_with_parent
@@ -81,3 +82,29 @@ class Room:
         self.holder.kill()
         self.holder.wait()
         self.holder.stdout.close()
+
+
+class OwnRoom(Room):
+    """The same under `lastack run`."""
+
+    def __init__(self, scratch, lastack, directory, name):
+        self.scratch, self.programs, self.stack = scratch, [], name
+        self.door = [sys.executable, os.path.join(os.path.dirname(os.path.abspath(__file__)), "door.py"),
+                     os.path.join(scratch, "door")]
+        self.holder = subprocess.Popen([lastack, "run", "--grace", "0", "--name", name, "--", *self.door],
+                                       stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                       preexec_fn=die_with_parent,
+                                       env=dict(os.environ, LASTACK_DIR=directory))
+        wait_for("lastack run", lambda: os.path.exists(self.door[-1]))
+
+    def inside(self, command):
+        """The command, in this room."""
+        return [*self.door, *command]
+
+    def close(self):
+        """The first signal ends the door, the next one what is left."""
+        end = time.monotonic() + LIMIT_S
+        while self.holder.poll() is None and time.monotonic() < end:
+            self.holder.terminate()
+            time.sleep(0.2)
+        super().close()

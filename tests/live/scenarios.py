@@ -326,6 +326,7 @@ build/tests/live/faults --list                                    # the programs
 python3 tests/live/live.py kernel build/lastack build/tests/live/faults one-shot --stay
 python3 tests/live/live.py own build/lastack build/tests/live/faults relay-pair
 python3 tests/live/healthy.py --seconds 60 build/lastack          # nginx, Redis, PostgreSQL under load
+python3 tests/live/healthy.py --own --seconds 60 build/lastack    # the same under lastack run
 python3 tests/live/robust.py --sockets 100000 build/lastack build/tests/live/faults build/tests/live/crowd
 ```
 
