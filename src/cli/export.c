@@ -212,12 +212,14 @@ static int write_files(struct source *s)
     return s->o->every_us ? EXIT_DONE : status;
 }
 
-/* Whoever asks and however often: one look within `every_us`. */
+/* Whoever asks and however often: one look within `every_us`, and where looks take long, half the
+ * time without one: who gave up waiting for a look finds its page when it asks again. */
 static void fill(void *arg, struct text *page)
 {
     struct source *s = arg;
     uint64_t every_us = s->o->every_us ? s->o->every_us : 5000000u;
-    if (!s->cost.looks || clock_us() - s->looked_us >= every_us)
+    uint64_t fresh_us = every_us > 2 * s->cost.last_us ? every_us : 2 * s->cost.last_us;
+    if (!s->cost.looks || clock_us() - s->looked_us >= fresh_us)
         look(s);
     text_add_len(page, text_string(&s->page), s->page.len);
     page->failed = page->failed || s->page.failed;

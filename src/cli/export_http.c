@@ -241,7 +241,8 @@ static void drop_oldest(struct house *h)
     drop(h, oldest);
 }
 
-static void accept_one(struct house *h)
+/* False: nobody (more) can be let in now. */
+static bool accept_one(struct house *h)
 {
     int fd = accept4(h->listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
     bool full = fd < 0 && (errno == EMFILE || errno == ENFILE);
@@ -250,12 +251,27 @@ static void accept_one(struct house *h)
     else if (full)
         poll(NULL, 0, PAUSE_MS); /* the listener stays readable: do not spin */
     if (fd < 0)
-        return;
+        return false;
     if (h->cnt == CLIENT_MAX)
         drop_oldest(h);
     struct client *c = &h->clients[h->cnt++];
     *c = (struct client){.fd = fd, .phase = READING, .deadline_us = clock_us() + DEADLINE_US};
     text_init(&c->out);
+    return true;
+}
+
+/* All that wait, as many as there is room for, and one: a look may follow, which takes its time. */
+static void accept_all(struct house *h)
+{
+    while (accept_one(h) && h->cnt < CLIENT_MAX)
+        ;
+}
+
+/* What a look took is nobody's delay. */
+static void put_off(struct house *h, uint64_t us)
+{
+    for (unsigned i = 0; i < h->cnt; i++)
+        h->clients[i].deadline_us += us;
 }
 
 /* Who is over its deadline is dropped; the time until the next one, -1: none. */
@@ -282,11 +298,13 @@ static void serve_once(struct house *h, const sigset_t *unblocked)
             .events = h->clients[i].phase == WRITING ? POLLOUT : POLLIN};
     if (ppoll(polls, cnt + 1, wait_ms < 0 ? NULL : &wait, unblocked) <= 0)
         return;
+    uint64_t begin_us = clock_us();
     for (unsigned i = cnt; i-- > 0;) /* from behind: dropping one moves the last into its place */
         if (polls[i + 1].revents && !serve_client(h->server, &h->clients[i]))
             drop(h, i);
+    put_off(h, clock_us() - begin_us);
     if (polls[0].revents)
-        accept_one(h);
+        accept_all(h);
 }
 
 void export_serve(const struct export_server *server, int listener)

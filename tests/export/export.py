@@ -288,9 +288,9 @@ def textfile(scratch):
 
 class Server:
     """A running server on a port of its own."""
-    def __init__(self, *words):
+    def __init__(self, *words, where=("--stack", "kernel", "--here")):
         self.process = subprocess.Popen(
-            [LASTACK, "export", "--stack", "kernel", "--here", "--listen", "127.0.0.1:0", *words],
+            [LASTACK, "export", *where, "--listen", "127.0.0.1:0", *words],
             stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
         line = self.process.stderr.readline()
         self.port = int(re.search(r"http://127\.0\.0\.1:(\d+)/metrics", line).group(1))
@@ -412,6 +412,28 @@ def abuse(server):
     tap.check("no descriptor is left", server.fds() <= before, server.fds())
 
 
+def slow_look(scratch):
+    """A look that takes longer than a client's deadline: its records come by a pipe of ours."""
+    fifo = f"{scratch}/slow"
+    os.mkfifo(fifo)
+    server = Server("--every", "1s", where=("--facts", fifo))
+    early, first = server.dial(), server.dial()
+    first.sendall(b"GET /metrics HTTP/1.1\r\n\r\n")
+    with open(fifo, "w", encoding="utf-8") as records:  # the look has begun
+        early.sendall(b"GET /metrics HTTP/1.1\r\n\r\n")
+        late = [server.dial() for _ in range(10)]
+        for client in late:
+            client.sendall(b"GET /metrics HTTP/1.1\r\n\r\n")
+        time.sleep(5.5)
+        records.write("[]")
+    answers = [server.read(client) for client in (first, early, *late)]
+    tap.check("who waited for a long look is served, and no look follows for it",
+              all(b" 200 OK" in a and b"\nlastack_looks_total 1\n" in a for a in answers), answers)
+    for client in (first, early, *late):
+        client.close()
+    tap.check("it ends in order after a long look", server.stop() == 0)
+
+
 def serving():
     server = Server("--every", "30s")
     manners(server)
@@ -440,6 +462,7 @@ def main():
         references()
         textfile(scratch)
         serving()
+        slow_look(scratch)
     tap.done()
 
 
