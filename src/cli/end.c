@@ -154,7 +154,7 @@ static const struct argp_option options[] = {
      1},
     {"max", KEY_MAX, "HOW", 0, "The rudest step that may be taken: wr, rdwr or rst (the default)", 1},
     {"wait", KEY_WAIT, "TIME", 0, "How long a step may take before the next one (3s)", 1},
-    {"force", 'f', NULL, 0, "Even if it is half-closed on purpose and data still moves", 1},
+    {"force", 'f', NULL, 0, "Even if it is half-closed and works, or may", 1},
     {"dry-run", 'n', NULL, 0, "Only say what would be done, even with --yes", 1},
     {"json", KEY_JSON, NULL, 0, "The plan, or what was done, as JSON", 1},
     {"older", KEY_OLDER, "TIME", 0, "Only those that are so long in their state (10m, 2h, 1d)", 2},

@@ -36,28 +36,28 @@ static const struct finding **index_findings(const struct catch *catch,
     return first;
 }
 
-/* The last bytes from here are fresh, and a look without history cannot tell whether they left before
- * the peer's FIN or after it. */
-static bool may_be_at_work(const struct facts *f, const struct finding *first)
+/* Half-closed, and the look has found nothing against it: its program may be about to act. */
+static bool is_spotless(const struct facts *f, const struct finding *first)
 {
-    return f->state == LASTACK_CLOSE_WAIT && f->at_least == FACT_YES && !(first && first->certain) &&
-           fact_known(f->bytes_out) && f->bytes_out > 0 && fact_known(f->data_out_us) &&
-           f->data_out_us <= rules_defaults.moving_us;
+    return !first && rules_half_closed(f);
 }
 
 static bool is_healthy(const struct facts *f, const struct finding *first)
 {
-    return (first && first->severity == SEVERITY_HEALTHY) || may_be_at_work(f, first) ||
-           rules_half_close_works(f, &rules_defaults);
+    return (first && (first->severity == SEVERITY_HEALTHY || first->may_work)) ||
+           is_spotless(f, first) || rules_half_close_works(f, &rules_defaults);
 }
 
 static const char *healthy_words(const struct facts *f, const struct finding *first)
 {
     if (rules_half_close_works(f, &rules_defaults))
         return "is half-closed on purpose and data still moves; --force ends it all the same";
-    if (may_be_at_work(f, first))
-        return "has sent bytes a moment ago and may be half-closed on purpose: look again in some "
-               "seconds; --force ends it all the same";
+    if (is_spotless(f, first))
+        return "is half-closed and nothing speaks against it yet: look again in some seconds; --force "
+               "ends it all the same";
+    if (first && first->may_work)
+        return "is half-closed and may still be worked on: the last sign of that is less than a minute "
+               "old; --force ends it all the same";
     return "is healthy as it is (lastack why says more); --force ends it all the same";
 }
 

@@ -94,7 +94,7 @@ void why_places(struct text *out, const struct facts_list *list, const struct fa
 
 void why_end_one(struct text *out, const struct catch *catch, const struct finding *finding)
 {
-    if (finding->end_how < 0 || finding->about->id == 0)
+    if (finding->end_how < 0 || finding->about->id == 0 || finding->may_work)
         return;
     text_add(out, "lastack end ");
     catch_add_id(catch, out, finding->about);
@@ -116,7 +116,7 @@ void why_end_group(struct text *out, const struct catch *catch, const struct fin
         why_end_one(out, catch, g->first);
         return;
     }
-    if (g->first->end_how < 0)
+    if (g->first->end_how < 0 || g->first->may_work)
         return;
     text_printf(out, "lastack end --finding %s", g->first->code);
     text_printf(out, " --state %s", fact_state_name(f->state));

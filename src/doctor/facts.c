@@ -24,8 +24,9 @@ void facts_init(struct facts *f)
     f->fin_in_us = f->fin_out_us = f->eof_read_us = FACT_UNKNOWN;
     call_init(&f->fin_out_by);
     f->holders_known = f->watchers_known = f->creator_alive = f->creator_holds = FACT_MAYBE;
-    f->fin_consumed = f->moved = f->keepalive = FACT_MAYBE;
+    f->fin_consumed = f->moved = f->answered = f->keepalive = FACT_MAYBE;
     f->alike_cnt = f->overflows = f->sibling_cnt = f->sibling_closed_cnt = FACT_UNKNOWN;
+    f->sibling_linger_us = FACT_UNKNOWN;
     f->user_timeout_us = FACT_UNKNOWN;
     f->receive_queue = f->send_queue = f->send_unsent = FACT_UNKNOWN;
     f->receive_window = f->send_window = FACT_UNKNOWN;

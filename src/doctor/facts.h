@@ -179,10 +179,11 @@ struct facts {
     uint64_t peer_id;         /* the other end: in the same stack, or in another network namespace
                                  of the kernel (facts_list_peer); 0: not here */
     uint64_t relay_id;        /* likely the other leg of a proxy (relate); 0: none */
-    uint64_t alike_cnt;       /* CLOSE_WAIT that this side opened: how many the same process has to
-                                 the same service, itself among them (relate) */
+    uint64_t alike_cnt;       /* that this side opened and the peer has ended: how many the same
+                                 process has to the same service, itself among them (relate) */
     uint64_t inode;           /* of the socket, as /proc shows it (KERNEL: and ss -e); 0: none */
     uint64_t netns;           /* KERNEL: inode of its network namespace; 0: unknown */
+    uint64_t taken_ns;        /* KERNEL: CLOCK_MONOTONIC, from which its ages count; 0: unknown */
     char container[64];       /* container or pod of a holder, by its cgroup; "": none */
 
     /* whose */
@@ -208,9 +209,12 @@ struct facts {
     fact_bool fin_acked;         /* our FIN was acknowledged */
     struct fact_call fin_out_by; /* the call that queued it */
     uint64_t eof_read_us;        /* age of the first receive that returned 0 */
+    uint32_t eof_read_pid;       /* whose it was; FACT_NO_PID: unknown */
     fact_bool fin_consumed;      /* the read position is past the peer's FIN: either a receive
                                     returned 0, or one took exactly the last bytes */
     fact_bool moved;             /* bytes moved between two looks at it */
+    fact_bool answered;          /* bytes were given to be sent after the peer's FIN, as somebody
+                                    counted who saw it; MAYBE: only ages may tell */
     fact_bool at_least;          /* fin_in, fin_out, born and state ages are lower bounds */
 
     /* closes of its descriptors, oldest first; the last one is closes[close_cnt - 1] */
@@ -222,6 +226,8 @@ struct facts {
     fact_site_id born_at, eof_read_at;
     fact_site_id sibling_close_at; /* where connections born at the same place are closed */
     uint64_t sibling_cnt, sibling_closed_cnt; /* of that birth place */
+    uint64_t sibling_linger_us; /* the longest that one of them took from the end that it read to
+                                   its close() */
 
     /* queues */
     uint64_t receive_queue; /* bytes not read; listener: connections that wait for accept */
@@ -255,7 +261,6 @@ struct facts_list {
     struct fact_site *sites;
     uint32_t site_cnt, site_cap;
     bool failed;       /* out of memory: the list is not complete */
-    uint64_t taken_ns; /* CLOCK_MONOTONIC when the kernel's facts were taken; 0: they were not */
     /* Hash of ids (place + 1; 0: free), made by facts_list_relate; used while complete. */
     uint32_t *by_id, by_id_mask, by_id_cnt;
 };

@@ -333,7 +333,7 @@ static bool may_be_touched(const struct facts *f, const struct finding *findings
         f->state == LASTACK_TIME_WAIT || rules_half_close_works(f, options))
         return false;
     for (uint32_t i = 0; i < cnt; i++)
-        if (findings[i].severity == SEVERITY_HEALTHY)
+        if (findings[i].severity == SEVERITY_HEALTHY || findings[i].may_work)
             return false;
     return true;
 }

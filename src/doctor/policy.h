@@ -9,8 +9,8 @@
  *   total limit=100/min                              all rules together
  *
  * The first rule that fits decides. Whatever the rules say, a connection that is healthy, half-closed
- * on purpose, a listener, or held by the guard itself is never chosen, and none is chosen before two
- * looks have seen the same finding on it.
+ * and may still be worked on, a listener, or held by the guard itself is never chosen, and none is
+ * chosen before two looks have seen the same finding on it.
  */
 #ifndef LASTACK_DOCTOR_POLICY_H
 #define LASTACK_DOCTOR_POLICY_H

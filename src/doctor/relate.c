@@ -328,7 +328,8 @@ static void relate_owners(struct facts_list *list)
     relate_legs(legs, leg_cnt);
     for (uint32_t i = 0; i < list->cnt; i++) {
         struct facts *f = &list->all[i];
-        bool pooled = f->state == LASTACK_CLOSE_WAIT && f->passive == FACT_NO;
+        bool over = f->state == LASTACK_CLOSE_WAIT || f->state == LASTACK_CLOSED;
+        bool pooled = over && f->passive == FACT_NO;
         uint32_t pid = pooled ? owner_of(f) : FACT_NO_PID;
         if (pid != FACT_NO_PID)
             legs[pooled_cnt++] = (struct leg){pid, service_key(f), 0, f};

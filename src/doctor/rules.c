@@ -112,9 +112,41 @@ bool rules_half_close_works(const struct facts *f, const struct rules_options *o
                           age_later(f->data_in_us, f->fin_out_us)));
     if (f->state != LASTACK_CLOSE_WAIT || number_over(f->retransmits, 1))
         return false; /* what is sent again and again looks young and does not arrive */
-    bool sent_since = age_later(f->data_out_us, f->fin_in_us);
     bool flows = number_over(f->send_queue, 0) && f->send_window != 0 && f->retransmits == 0;
-    return moved || flows || (sent_since && f->data_out_us <= options->moving_us);
+    return moved || flows || (has_answered(f) && f->data_out_us <= options->moving_us);
+}
+
+bool rules_half_closed(const struct facts *f)
+{
+    return is_close_wait(f) || (f->state == LASTACK_FIN_WAIT_2 && f->orphan != FACT_YES);
+}
+
+/* It has sent something after the peer's FIN, or may have: where the age of the FIN is a lower bound,
+ * everything that was sent lately may be an answer. */
+static bool may_have_answered(const struct facts *f)
+{
+    bool possible = f->answered == FACT_MAYBE && f->at_least == FACT_YES && f->bytes_out != 0;
+    return (has_answered(f) || possible) && age_later(f->data_out_us, ANSWER_US) &&
+           !number_over(f->retransmits, 1) && !facts_are_blocked(f);
+}
+
+/* Who has closed its half waits for the rest of what the peer has to say. */
+static bool may_be_answered(const struct facts *f)
+{
+    return age_later(fact_known(f->fin_out_us) ? f->fin_out_us : f->state_us, ANSWER_US) ||
+           age_later(f->data_in_us, ANSWER_US);
+}
+
+/* With `cause` for a finding. Who has closed it and cannot end it is done with it. */
+static bool may_work(const struct rules_case *c, const struct finding *cause)
+{
+    const struct facts *f = c->f;
+    if (!rules_half_closed(f) || holders_all_forgotten(c) ||
+        (cause->class == CLASS_SHARED && cause->certain))
+        return false;
+    if (f->state == LASTACK_FIN_WAIT_2)
+        return may_be_answered(f);
+    return may_be_answering(c) || may_have_answered(f);
 }
 
 /* ---- judging ---- */
@@ -159,6 +191,9 @@ void diagnose_one(struct findings *out, const struct facts_list *list, const str
         add_many_holders(&c);
         add_stuck_holder(&c);
         lead_remedies(&c);
+        bool working = may_work(&c, &out->all[c.from]);
+        for (uint32_t i = c.from; i < out->cnt; i++)
+            out->all[i].may_work = working;
     }
     for (uint32_t i = c.from; i < out->cnt; i++) {
         struct finding *finding = &out->all[i];

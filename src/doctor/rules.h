@@ -46,6 +46,8 @@ struct finding {
     enum severity severity;
     bool certain;              /* follows from the facts; else inferred from them */
     const struct facts *about; /* belongs to the list that was judged */
+    bool may_work;             /* half-closed, and nothing excludes that it works: not to be ended
+                                  without being forced */
     bool told;                 /* its texts are there */
     struct text sentence;      /* no full stop, safe for a terminal */
     struct text evidence;      /* lines, each with its newline */
@@ -86,6 +88,9 @@ void diagnose(struct findings *out, const struct facts_list *list,
 /* How to end this connection in the politest way that ends it: SHUT_WR, SHUT_RDWR,
  * LASTACK_END_RST; -1 if there is nothing to end (listener, TIME_WAIT, closed). */
 int rules_end_how(const struct facts *facts);
+/* True if one half is closed and the other may still be wanted: then it takes a finding that says
+ * otherwise (without `may_work`) to end it. */
+bool rules_half_closed(const struct facts *facts);
 /* True if it is half-closed on purpose and data moves (class "working", from either side). */
 bool rules_half_close_works(const struct facts *facts, const struct rules_options *options);
 

@@ -13,6 +13,8 @@
 
 bool has_answered(const struct facts *f)
 {
+    if (f->answered != FACT_MAYBE)
+        return f->answered == FACT_YES;
     return age_later(f->data_out_us, f->fin_in_us);
 }
 
@@ -82,12 +84,34 @@ bool any_comes_back(const struct facts *f, uint64_t age_us)
     return false;
 }
 
-bool holder_is_forgotten(const struct facts *f, const struct fact_holder *h)
+bool holder_asks(const struct rules_case *c, const struct fact_holder *h)
 {
+    if (h->doing == FACT_DOING_WAIT_CHILD)
+        return true;
+    if ((h->doing != FACT_DOING_RECV && h->doing != FACT_DOING_CONNECT) ||
+        !fact_known(h->doing_id) || h->doing_id == c->f->id)
+        return false;
+    const struct facts *other = facts_list_find_in(c->list, c->f->stack, h->doing_id);
+    return !other || other->passive != FACT_YES;
+}
+
+/* A proxy that waits for its other leg, and whoever asks somebody while an answer may be due. */
+static bool asks_for_it(const struct rules_case *c, const struct fact_holder *h)
+{
+    const struct facts *f = c->f;
+    if (!is_close_wait(f) || !holder_asks(c, h))
+        return false;
+    return (f->relay_id && h->doing_id == f->relay_id) ||
+           (f->bytes_in != 0 && age_later(fin_age(f), ANSWER_US));
+}
+
+bool holder_is_forgotten(const struct rules_case *c, const struct fact_holder *h)
+{
+    const struct facts *f = c->f;
     if (h->kind == FACT_HOLDER_MESSAGE || h->doing == FACT_DOING_STOPPED)
         return true;
     if (h->kind != FACT_HOLDER_DESCRIPTOR || h->watching == FACT_YES || h->threads > 1 ||
-        holder_may_serve(f, h))
+        holder_may_serve(f, h) || asks_for_it(c, h))
         return false;
     switch (h->doing) {
     case FACT_DOING_ACCEPT:
@@ -102,16 +126,37 @@ bool holder_is_forgotten(const struct facts *f, const struct fact_holder *h)
     }
 }
 
-bool holders_all_forgotten(const struct facts *f)
+bool holders_all_forgotten(const struct rules_case *c)
 {
-    for (uint32_t i = 0; i < f->holder_cnt; i++)
-        if (!holder_is_forgotten(f, &f->holders[i]))
+    for (uint32_t i = 0; i < c->f->holder_cnt; i++)
+        if (!holder_is_forgotten(c, &c->f->holders[i]))
             return false;
-    return f->holder_cnt > 0;
+    return c->f->holder_cnt > 0;
 }
 
-fact_bool holder_is_at_work(const struct facts *f, const struct fact_holder *h)
+#define LINGER_MAX_US UINT64_C(600000000) /* no sibling excuses more */
+
+/* The last word was ours: hardly anything is due. Else as long as an answer may take; longer, if others
+ * from the same place took longer and were closed. */
+static uint64_t patience(const struct facts *f)
 {
+    uint64_t us = age_later(f->data_out_us, f->data_in_us) ? REST_US : ANSWER_US;
+    uint64_t sibling_us = fact_known(f->sibling_linger_us) ? f->sibling_linger_us : 0;
+    sibling_us = sibling_us > LINGER_MAX_US / 2 ? LINGER_MAX_US : sibling_us * 2;
+    return sibling_us > us ? sibling_us : us;
+}
+
+bool may_be_answering(const struct rules_case *c)
+{
+    const struct facts *f = c->f;
+    uint64_t age_us = fact_known(f->eof_read_us) ? f->eof_read_us : fin_age(f);
+    return is_close_wait(f) && f->bytes_in != 0 && !has_answered(f) &&
+           !age_over(age_us, patience(f)) && !holders_all_forgotten(c);
+}
+
+fact_bool holder_is_at_work(const struct rules_case *c, const struct fact_holder *h)
+{
+    const struct facts *f = c->f;
     if (h->doing == FACT_DOING_RUNNING || h->watching == FACT_YES)
         return FACT_YES;
     for (uint32_t i = 0; i < f->watch_cnt; i++)
@@ -122,7 +167,7 @@ fact_bool holder_is_at_work(const struct facts *f, const struct fact_holder *h)
         return FACT_NO;
     if (h->doing == FACT_DOING_RECV || h->doing == FACT_DOING_SEND)
         return !fact_known(h->doing_id) ? FACT_MAYBE : h->doing_id == f->id ? FACT_YES : FACT_NO;
-    return holder_is_forgotten(f, h) ? FACT_NO : FACT_MAYBE;
+    return holder_is_forgotten(c, h) ? FACT_NO : FACT_MAYBE;
 }
 
 bool any_holder_runs(const struct facts *f)

@@ -8,6 +8,7 @@
 
 #define COMES_BACK_US UINT64_C(30000000) /* a pause between two reads is hardly longer */
 #define REST_US       UINT64_C(10000000) /* who may be at work or reads slowly is left alone so long */
+#define ANSWER_US     UINT64_C(60000000) /* an answer may take so long, and so may its next piece */
 
 /* One record under judgement. */
 struct rules_case {
@@ -93,12 +94,18 @@ bool any_may_serve(const struct facts *f);
 bool any_in_output(const struct facts *f);
 /* A holder is in a call that ends by itself, and may read on then; `age_us`: of what waits. */
 bool any_comes_back(const struct facts *f, uint64_t age_us);
+/* It waits for something that its own work may need: a connection that it opened, a child. */
+bool holder_asks(const struct rules_case *c, const struct fact_holder *holder);
 /* A holder that can do nothing about the connection: inferred unless it is stopped. */
-bool holder_is_forgotten(const struct facts *f, const struct fact_holder *holder);
+bool holder_is_forgotten(const struct rules_case *c, const struct fact_holder *holder);
 /* There are holders, and all of them are. */
-bool holders_all_forgotten(const struct facts *f);
+bool holders_all_forgotten(const struct rules_case *c);
 /* It is running, watches the socket, or sits in a call on it. FACT_MAYBE: cannot be seen. */
-fact_bool holder_is_at_work(const struct facts *f, const struct fact_holder *holder);
+fact_bool holder_is_at_work(const struct rules_case *c, const struct fact_holder *holder);
+/* A request came before the peer's FIN, no answer has left since, and it is not so old that nobody can
+ * be thought to be at work on one: what a read-ahead runtime looks like, or a thread that asks a
+ * database. */
+bool may_be_answering(const struct rules_case *c);
 bool any_holder_runs(const struct facts *f);
 /* No poller and no call of anybody would be told if it got readable. */
 bool nobody_watches(const struct facts *f);
@@ -107,7 +114,7 @@ uint32_t descriptor_cnt(const struct facts *f);
 uint32_t process_cnt(const struct facts *f);
 
 /* Whether the end was read cannot be seen, and its shape says that it was not. */
-bool end_likely_unread(const struct facts *f);
+bool end_likely_unread(const struct rules_case *c);
 /* Unread data has shut our window. */
 bool window_is_shut(const struct facts *f);
 /* Unread data has shut our window, and there is a sign that it stays so. */
@@ -132,6 +139,7 @@ bool rule_dead(struct rules_case *c); /* rules_end.c */
 bool rule_relay(struct rules_case *c);
 bool rule_end_read(struct rules_case *c);
 bool rule_unread(struct rules_case *c); /* rules_read.c */
+bool rule_pool_dead(struct rules_case *c); /* of those that rule_dead would blame */
 
 /* Add to a cause that was found. */
 void add_watchers(struct rules_case *c); /* rules_watch.c: to unread and deaf */

@@ -156,6 +156,8 @@ bool rule_dead(struct rules_case *c)
         f->holder_cnt == 0 || !has_lived(f) ||
         !is_dead_for_a_while(f, age_us, c->options->grace_us) || is_read_on(f))
         return false;
+    if (rule_pool_dead(c))
+        return true;
     struct finding *finding = finding_add(c, FINDING_DEAD_DESCRIPTOR, SEVERITY_ATTENTION, !unread);
     text_add(&finding->sentence,
              fact_known(age_us) ? "the connection ended " : "the connection is over");
@@ -255,8 +257,9 @@ static bool say_deferred(struct rules_case *c)
 static void say_end_read(struct rules_case *c, bool known)
 {
     const struct facts *f = c->f;
-    bool sure = known && !has_answered(f);
-    bool problem = (sure && !any_holder_runs(f)) || holders_all_forgotten(f);
+    bool answering = may_be_answering(c);
+    bool sure = known && !has_answered(f) && !answering;
+    bool problem = (sure && !any_holder_runs(f)) || holders_all_forgotten(c);
     bool untold = !known && f->fin_consumed == FACT_MAYBE && nobody_watches(f);
     struct finding *finding = finding_add(c, known ? FINDING_END_SEEN : FINDING_END_CONSUMED,
                                           problem ? SEVERITY_PROBLEM : SEVERITY_ATTENTION, sure);
@@ -286,6 +289,9 @@ static void say_end_read(struct rules_case *c, bool known)
                     "whether a receive has returned 0 cannot be seen from here%s",
                     untold ? "; if none has, no poller, epoll or blocked call will tell of the end"
                            : "");
+    if (answering)
+        line_printf(&finding->evidence, "bytes came before the end and none has left since: an answer "
+                                        "may be under way");
     say_paused(finding, f);
     evidence_holders(finding, f);
     remedy_close(finding, c);
@@ -299,7 +305,7 @@ bool rule_end_read(struct rules_case *c)
     const struct facts *f = c->f;
     bool known = fact_known(f->eof_read_us);
     bool hidden = may_have_read_end(f);
-    if (!is_close_wait(f) || (!known && !hidden) || end_likely_unread(f) ||
+    if (!is_close_wait(f) || (!known && !hidden) || end_likely_unread(c) ||
         !age_over(known ? f->eof_read_us : fin_age(f), c->options->grace_us))
         return false;
     if (!say_deferred(c))

@@ -31,6 +31,39 @@ static bool holders_all_left_over(const struct facts *f, const struct fact_call 
     return f->holder_cnt > 0;
 }
 
+/* Who accepted or opened it is left, and another process closed: its worker, which was done; or a child
+ * that had it by accident, and then who is left may serve it. */
+static bool any_maker_left(const struct facts *f, const struct fact_call *close)
+{
+    for (uint32_t i = 0; i < f->holder_cnt; i++) {
+        const struct fact_holder *h = &f->holders[i];
+        if (h->kind == FACT_HOLDER_DESCRIPTOR && h->pid != close->pid &&
+            (h->origin == FACT_ORIGIN_ACCEPT || h->origin == FACT_ORIGIN_SOCKET))
+            return true;
+    }
+    return false;
+}
+
+static bool any_asks(const struct rules_case *c)
+{
+    for (uint32_t i = 0; i < c->f->holder_cnt; i++)
+        if (holder_asks(c, &c->f->holders[i]))
+            return true;
+    return false;
+}
+
+/* The end was read before it was closed, by who closed it as far as that is known. A parent that hands
+ * over may close after its child's read. */
+static bool reader_closed(const struct rules_case *c, const struct fact_call *close)
+{
+    const struct facts *f = c->f;
+    if (!age_after(close->age_us, f->eof_read_us) || any_may_serve(f))
+        return false;
+    return f->eof_read_pid != FACT_NO_PID && close->pid != FACT_NO_PID
+               ? f->eof_read_pid == close->pid
+               : !any_asks(c);
+}
+
 /* A close on exec ends nothing, nor does the exit of another program that had it by accident. */
 static bool is_attempt(const struct facts *f, const struct fact_call *call)
 {
@@ -70,14 +103,15 @@ static const struct fact_call *shared_close(const struct rules_case *c, bool *ce
         return NULL;
     if (age_later(f->data_out_us, last->age_us) || f->moved == FACT_YES)
         return NULL; /* another holder still sends */
-    bool all_forgotten = holders_all_forgotten(f);
+    bool all_forgotten = holders_all_forgotten(c);
     bool after_fin = age_after(last->age_us, f->fin_in_us);
-    bool left_over = after_fin && holders_all_left_over(f, last);
-    /* The one who closed was done; but a parent that hands over may close after its child's read.
-     */
-    bool was_read = age_after(last->age_us, f->eof_read_us) && !any_may_serve(f);
-    bool deliberate = last->kind == FACT_CALL_CLOSE || last->kind == FACT_CALL_DUP_OVER;
-    *certain = after_fin && (all_forgotten || was_read || (left_over && deliberate));
+    bool accident = any_maker_left(f, last);
+    bool left_over = after_fin && holders_all_left_over(f, last) &&
+                     (!accident || (age_over(last->age_us, ANSWER_US) && !any_asks(c)));
+    bool deliberate =
+        !accident && (last->kind == FACT_CALL_CLOSE || last->kind == FACT_CALL_DUP_OVER);
+    *certain = after_fin &&
+               (all_forgotten || reader_closed(c, last) || (left_over && deliberate));
     return *certain || left_over || all_forgotten ? last : NULL;
 }
 
@@ -303,19 +337,20 @@ static bool came_by_exec(const struct facts *f, const struct fact_holder *h)
 
 /* How sure it is that none of those who are left is there to serve it. A worker that was forked for
  * this connection looks the same until one sees what it does. */
-static fact_bool heirs_only_hold(const struct facts *f)
+static fact_bool heirs_only_hold(const struct rules_case *c)
 {
+    const struct facts *f = c->f;
     fact_bool answer = FACT_YES;
     for (uint32_t i = 0; i < f->holder_cnt; i++) {
         const struct fact_holder *h = &f->holders[i];
-        fact_bool works = holder_is_at_work(f, h);
+        fact_bool works = holder_is_at_work(c, h);
         if (h->kind != FACT_HOLDER_DESCRIPTOR || works == FACT_YES)
             return FACT_NO;
         /* 0, 1, 2: a program that is started for a connection (inetd) finds it there. */
         bool started_for_it = came_by_exec(f, h) && h->fd >= 0 && h->fd <= 2;
         bool idle =
             !started_for_it && !holder_may_serve(f, h) &&
-            (holder_is_forgotten(f, h) || came_by_exec(f, h) || h->doing == FACT_DOING_SLEEP);
+            (holder_is_forgotten(c, h) || came_by_exec(f, h) || h->doing == FACT_DOING_SLEEP);
         bool end_read = f->fin_consumed == FACT_YES || fact_known(f->eof_read_us);
         if (!idle && (!end_read || f->state == LASTACK_ESTABLISHED))
             return FACT_NO; /* who has to read may be busy with its answer */
@@ -353,7 +388,7 @@ bool rule_heir(struct rules_case *c)
         f->unaccepted == FACT_YES || f->shut_wr == FACT_YES || has_answered(f) ||
         !age_over(facts_age(f), c->options->grace_us))
         return false;
-    fact_bool only_hold = heirs_only_hold(f);
+    fact_bool only_hold = heirs_only_hold(c);
     if (only_hold == FACT_MAYBE && !age_over(facts_age(f), REST_US))
         return false;
     if (only_hold == FACT_NO || (!ended && (only_hold != FACT_YES || f->moved == FACT_YES)))
@@ -388,12 +423,13 @@ bool rule_worker(struct rules_case *c)
 
 /* ---- company ---- */
 
-static void say_creator_waits(struct finding *finding, const struct facts *f)
+static void say_creator_waits(struct finding *finding, const struct rules_case *c)
 {
+    const struct facts *f = c->f;
     for (uint32_t i = 0; i < f->holder_cnt; i++) {
         const struct fact_holder *h = &f->holders[i];
         bool made_it = h->pid == f->creator_pid || h->origin == FACT_ORIGIN_ACCEPT;
-        if (h->pid == FACT_NO_PID || !made_it || !holder_is_forgotten(f, h))
+        if (h->pid == FACT_NO_PID || !made_it || !holder_is_forgotten(c, h))
             continue;
         words_process(&finding->evidence, h->pid, h->program);
         line_printf(&finding->evidence, " made it, does not serve it, and keeps its copy");
@@ -434,7 +470,7 @@ void add_many_holders(struct rules_case *c)
     text_printf(&finding->sentence,
                 "%u processes hold it: the FIN leaves only when the last of them has closed",
                 process_cnt(f));
-    say_creator_waits(finding, f);
+    say_creator_waits(finding, c);
     if (unread)
         line_printf(&finding->remedy, "close it in every process that holds it; or call "
                                       "shutdown(fd, SHUT_RDWR) in one, which acts for all");
@@ -448,7 +484,7 @@ void add_stuck_holder(struct rules_case *c)
     bool shared = class == CLASS_SHARED, stopped = true;
     if ((!shared && class != CLASS_UNREAD && class != CLASS_DEAF) || f->state == LASTACK_CLOSED ||
         c->out->all[c->from].severity < SEVERITY_ATTENTION ||
-        c->out->all[c->from].code == FINDING_OPEN_AT_EXIT || !holders_all_forgotten(f))
+        c->out->all[c->from].code == FINDING_OPEN_AT_EXIT || !holders_all_forgotten(c))
         return;
     for (uint32_t i = 0; i < f->holder_cnt; i++)
         stopped = stopped && (f->holders[i].doing == FACT_DOING_STOPPED ||

@@ -30,11 +30,12 @@ bool is_stuck_reader(const struct rules_case *c)
     if (!window_is_shut(f) || f->orphan == FACT_YES || f->unaccepted == FACT_YES ||
         f->moved == FACT_YES || !age_over(f->data_in_us, least_us))
         return false;
-    return holders_all_forgotten(f) || nobody_watches(f) || peer_wants_to_end(c);
+    return holders_all_forgotten(c) || nobody_watches(f) || peer_wants_to_end(c);
 }
 
-static void unread_sentence(struct text *out, const struct facts *f)
+static void unread_sentence(struct text *out, const struct rules_case *c)
 {
+    const struct facts *f = c->f;
     if (f->state != LASTACK_CLOSE_WAIT) {
         words_bytes(out, f->receive_queue);
         text_add(out,
@@ -48,27 +49,36 @@ static void unread_sentence(struct text *out, const struct facts *f)
         words_bytes(out, f->receive_queue);
         text_add(out, " that no holder has read");
     } else {
-        text_add(out, end_likely_unread(f) ? " and most likely no holder has read it"
+        text_add(out, end_likely_unread(c) ? " and most likely no holder has read it"
                                            : " and no holder has read it");
     }
     text_add(out, ": ");
     say_holders(out, f, false);
 }
 
-/* A connection that this side opened, used, and put aside. */
-static bool is_put_aside(const struct facts *f)
+/* Bytes went both ways: of the dead there may be nothing left but the stamps. */
+static bool was_used(const struct facts *f)
 {
-    return is_close_wait(f) && f->passive == FACT_NO && nobody_watches(f) &&
-           fact_known(f->receive_queue) && f->receive_queue <= POOL_LAST_LEN &&
-           number_over(f->bytes_in, f->receive_queue) && number_over(f->bytes_out, 0) &&
-           !has_answered(f) && !holders_all_forgotten(f);
+    bool in = f->bytes_in == FACT_UNKNOWN ? fact_known(f->data_in_us)
+                                          : number_over(f->bytes_in, f->receive_queue);
+    bool out = f->bytes_out == FACT_UNKNOWN ? fact_known(f->data_out_us)
+                                            : number_over(f->bytes_out, 0);
+    return in && out;
+}
+
+/* A connection that this side opened, used, and put aside. */
+static bool is_put_aside(const struct rules_case *c)
+{
+    const struct facts *f = c->f;
+    return f->passive == FACT_NO && nobody_watches(f) && fact_known(f->receive_queue) &&
+           f->receive_queue <= POOL_LAST_LEN && was_used(f) && !holders_all_forgotten(c);
 }
 
 /* Whoever takes it up again will look. */
-static bool is_pooled(const struct facts *f)
+static bool is_pooled(const struct rules_case *c)
 {
-    bool few = !fact_known(f->alike_cnt) || f->alike_cnt <= POOL_MAX;
-    return few && is_put_aside(f);
+    bool few = !fact_known(c->f->alike_cnt) || c->f->alike_cnt <= POOL_MAX;
+    return few && is_put_aside(c);
 }
 
 /* Its epoll would have told of the end and was not armed again, and the only thread of its process
@@ -86,15 +96,16 @@ static bool is_left_spent(const struct facts *f)
     return true;
 }
 
-bool end_likely_unread(const struct facts *f)
+bool end_likely_unread(const struct rules_case *c)
 {
+    const struct facts *f = c->f;
     return is_close_wait(f) && f->eof_read_us == FACT_UNKNOWN && f->fin_consumed == FACT_MAYBE &&
-           f->receive_queue == 0 && !has_answered(f) && (is_put_aside(f) || is_left_spent(f));
+           f->receive_queue == 0 && !has_answered(f) && (is_put_aside(c) || is_left_spent(f));
 }
 
-static void evidence_likely(struct finding *finding, const struct facts *f)
+static void evidence_likely(struct finding *finding, const struct rules_case *c)
 {
-    if (end_likely_unread(f))
+    if (end_likely_unread(c))
         line_printf(&finding->evidence, "whether a receive has returned 0 cannot be seen from "
                                         "here: most likely none has");
 }
@@ -104,7 +115,10 @@ static void say_pooled(struct rules_case *c)
     const struct facts *f = c->f;
     struct finding *finding = finding_add(c, FINDING_POOL_IDLE, SEVERITY_NOTE, false);
     struct text *out = &finding->sentence;
-    say_fin(out, f);
+    if (f->state == LASTACK_CLOSED)
+        text_add(out, "the peer has reset it, or could not be reached any more,");
+    else
+        say_fin(out, f);
     text_add(out, " while it lay idle in ");
     words_process(out, f->holders[0].pid, f->holders[0].program);
     text_add(out,
@@ -118,11 +132,23 @@ static void say_pooled(struct rules_case *c)
                     "%llu like it to the same service; while that number stays, "
                     "it is a pool, and if it grows, a leak",
                     (unsigned long long)f->alike_cnt);
-    evidence_likely(finding, f);
+    evidence_likely(finding, c);
     evidence_holders(finding, f);
     evidence_places(finding, c);
     line_printf(&finding->remedy, "let the pool drop idle connections before the peer does (idle "
                                   "timeout below the peer's), or look before it uses one again");
+}
+
+/* Reset, or timed out, after its last answer; the error waits for the next call on it, and no call has
+ * taken it. */
+bool rule_pool_dead(struct rules_case *c)
+{
+    const struct facts *f = c->f;
+    if (f->error == 0 || f->shut_wr == FACT_YES || age_later(f->data_out_us, f->data_in_us) ||
+        !is_pooled(c))
+        return false;
+    say_pooled(c);
+    return true;
 }
 
 /* Those who would read are at it, or have been since. */
@@ -143,16 +169,16 @@ static bool any_polls(const struct facts *f)
 static void say_unread(struct rules_case *c, const char *code, bool stuck)
 {
     const struct facts *f = c->f;
-    bool busy = is_busy(f) || (stuck && !holders_all_forgotten(f));
+    bool busy = is_busy(f) || (stuck && !holders_all_forgotten(c));
     bool back = f->watch_cnt == 0 && any_comes_back(f, stuck ? f->data_in_us : fin_age(f));
-    bool certain = !back && !(stuck && any_polls(f)) && !end_likely_unread(f);
+    bool certain = !back && !(stuck && any_polls(f)) && !end_likely_unread(c);
     struct finding *finding = finding_add(c, code,
                                           back   ? SEVERITY_NOTE
                                           : busy ? SEVERITY_ATTENTION
                                                  : SEVERITY_PROBLEM,
                                           certain);
-    unread_sentence(&finding->sentence, f);
-    evidence_likely(finding, f);
+    unread_sentence(&finding->sentence, c);
+    evidence_likely(finding, c);
     if (back)
         line_printf(&finding->evidence,
                     "the call that it sits in ends by itself: a slow reader may "
@@ -179,13 +205,13 @@ bool rule_unread(struct rules_case *c)
     const struct facts *f = c->f;
     bool bytes = number_over(f->receive_queue, 0);
     bool end_waits = f->eof_read_us == FACT_NEVER || f->fin_consumed == FACT_NO ||
-                     end_likely_unread(f);
+                     end_likely_unread(c);
     bool waits =
         is_close_wait(f) && (end_waits || bytes) && age_over(fin_age(f), c->options->grace_us);
     bool stuck = is_stuck_reader(c);
     if (!waits && !stuck)
         return false;
-    if (!stuck && is_pooled(f))
+    if (!stuck && is_close_wait(f) && !has_answered(f) && is_pooled(c))
         say_pooled(c);
     else
         say_unread(c,

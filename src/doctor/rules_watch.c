@@ -50,7 +50,7 @@ static void evidence_watch(struct finding *finding, const struct rules_case *c,
 
 static void say_spent(struct rules_case *c, const struct fact_watch *w, enum severity severity)
 {
-    bool likely = end_likely_unread(c->f); /* it may have fired for the end itself */
+    bool likely = end_likely_unread(c); /* it may have fired for the end itself */
     struct finding *finding = finding_add(c, FINDING_ONE_SHOT_SPENT, severity, !likely);
     say_epoll(&finding->sentence, c->f, w);
     text_add(&finding->sentence, " has it with EPOLLONESHOT, which fired and was not armed again");

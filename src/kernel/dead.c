@@ -149,6 +149,7 @@ static bool dead_read(struct scan_socket *s, int fd)
         return false;
     diag_read_tcp(&s->tcp, &info, len);
     s->linux_state = LINUX_CLOSE;
+    s->seen_ns = scan_now_ns();
     s->cookie = cookie_of(fd);
     s->error = error_of(fd);
     s->receive_len = unread_of(fd);

@@ -118,11 +118,12 @@ static uint64_t cookie_of(const struct inet_diag_msg *m)
     return (uint64_t)m->id.idiag_cookie[1] << 32 | m->id.idiag_cookie[0];
 }
 
-static void read_socket(struct scan_socket *s, const struct nlmsghdr *message)
+static void read_socket(struct scan_socket *s, const struct nlmsghdr *message, uint64_t seen_ns)
 {
     const struct inet_diag_msg *m = mnl_nlmsg_get_payload(message);
     s->cookie = cookie_of(m);
     s->inode = m->idiag_inode;
+    s->seen_ns = seen_ns;
     s->tuple.local = to_address(m, m->id.idiag_src);
     s->tuple.remote = to_address(m, m->id.idiag_dst);
     s->tuple.local_port = ntohs(m->id.idiag_sport);
@@ -145,6 +146,7 @@ struct visit {
     struct scan *scan;
     uint32_t space;
     bool again;
+    uint64_t seen_ns;
 };
 
 /* A socket may be met twice while the kernel's table changes under the dump: the newer word counts. */
@@ -155,14 +157,14 @@ static void visit_first(struct visit *v, const struct nlmsghdr *message)
     uint32_t at = cookie ? scan_by_cookie(scan, cookie) : SCAN_NONE;
     struct scan_socket *s;
     if (at != SCAN_NONE) {
-        read_socket(&scan->sockets[at], message);
+        read_socket(&scan->sockets[at], message, v->seen_ns);
         return;
     }
     s = scan_socket_add(scan);
     if (!s)
         return;
     s->space = v->space;
-    read_socket(s, message);
+    read_socket(s, message, v->seen_ns);
     scan_socket_enter(scan, scan->socket_cnt - 1);
 }
 
@@ -180,13 +182,13 @@ static void visit_again(struct visit *v, const struct nlmsghdr *message)
     if (!s)
         return;
     memset(&now, 0, sizeof now);
-    read_socket(&now, message);
+    read_socket(&now, message, v->seen_ns);
     s->gone = false;
     if (s->tcp.known && now.tcp.known)
         s->moved = bytes_moved(&s->tcp, &now.tcp) ? FACT_YES : FACT_NO;
     if (now.linux_state == s->linux_state && now.inode == s->inode)
         return;
-    read_socket(s, message);
+    read_socket(s, message, v->seen_ns);
     s->moved = FACT_YES;
     s->changed = true;
     scan_socket_enter(v->scan, at);
@@ -239,6 +241,7 @@ static int answers_read(int fd, struct visit *v, bool one)
             result = len < 0 ? -errno : -EPROTO;
             break;
         }
+        v->seen_ns = scan_now_ns();
         result = mnl_cb_run(buffer, (size_t)len, 0, 0, visit_message, v);
         if (result < 0)
             result = errno == EINTR ? MNL_CB_OK : -errno; /* changed under the dump: go on */
@@ -269,14 +272,14 @@ static int dump(struct visit *v, uint32_t states)
 
 int diag_dump(struct scan *scan, uint32_t space, uint32_t states)
 {
-    struct visit visit = {scan, space, false};
+    struct visit visit = {.scan = scan, .space = space};
     return dump(&visit, states);
 }
 
 /* What is not met again is gone, or has a state outside of these. */
 int diag_dump_again(struct scan *scan, uint32_t space, uint32_t states)
 {
-    struct visit visit = {scan, space, true};
+    struct visit visit = {.scan = scan, .space = space, .again = true};
     for (uint32_t i = 0; i < scan->socket_cnt; i++)
         if (scan->sockets[i].space == space && states & 1u << scan->sockets[i].linux_state)
             scan->sockets[i].gone = true;
@@ -286,7 +289,7 @@ int diag_dump_again(struct scan *scan, uint32_t space, uint32_t states)
 void diag_look_again(struct scan *scan, uint32_t socket)
 {
     struct scan_socket *s = &scan->sockets[socket];
-    struct visit visit = {scan, s->space, true};
+    struct visit visit = {.scan = scan, .space = s->space, .again = true};
     int fd = scan->spaces[s->space].diag;
     bool ip4 = s->family == AF_INET;
     struct request request = {

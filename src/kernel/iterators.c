@@ -92,6 +92,7 @@ static void read_socket(const struct look *look, struct scan_socket *s,
 {
     s->cookie = r->cookie;
     s->inode = r->inode;
+    s->seen_ns = look->read_ns;
     memcpy(s->tuple.local.bytes, r->local, sizeof s->tuple.local.bytes);
     memcpy(s->tuple.remote.bytes, r->remote, sizeof s->tuple.remote.bytes);
     s->tuple.local_port = r->local_port;
@@ -318,6 +319,7 @@ static int records_read(struct look *look, int fd)
             free(buffer);
             return error;
         }
+        look->read_ns = scan_now_ns();
         if (len > 0)
             kept = take_all(look, buffer, kept + (size_t)len);
     }

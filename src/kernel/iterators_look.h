@@ -44,6 +44,7 @@ struct look {
     bool failed;    /* out of memory */
     bool *spaces_again; /* namespaces that are worth a second look */
     uint64_t tick_ns;
+    uint64_t read_ns; /* when the records under way were read */
     struct scan_index by_sock; /* address of a socket -> its place */
     struct sighting *sightings;
     uint32_t sighting_cap;

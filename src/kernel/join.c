@@ -162,6 +162,7 @@ static void put_name(const struct scan *scan, struct facts *f, const struct scan
     f->socket_id = s->inode ? s->cookie : 0;
     f->inode = s->inode;
     f->netns = space->inode;
+    f->taken_ns = s->seen_ns;
     f->tuple = s->tuple;
     f->state = to_state(s->linux_state);
     if (space->here)

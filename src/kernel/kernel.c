@@ -215,7 +215,6 @@ int facts_from_kernel(struct facts_list *list, const struct kernel_options *opti
     uint64_t then_ns = scan_now_ns();
     struct census census = scan.census;
     scan.census = (struct census){0};
-    list->taken_ns = scan.start_ns;
     view->namespaces = scan.space_cnt - scan.unseen_spaces;
     scan_free(&scan);
     if (!error && !options->no_details && !options->no_holders)

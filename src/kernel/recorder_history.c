@@ -18,13 +18,13 @@ _Static_assert((int)CALL_CLOSE == (int)FACT_CALL_CLOSE && (int)CALL_EXEC == (int
 
 /* What connections that were born at one site came to. */
 struct siblings {
-    uint64_t born_cnt, closed_cnt, vote_cnt, close_stack;
+    uint64_t born_cnt, closed_cnt, vote_cnt, close_stack, linger_ns;
 };
 
 struct reader {
     struct recorder_maps maps;
     struct facts_list *list;
-    uint64_t now_ns;
+    uint64_t now_ns; /* from which the ages of the record in hand count */
     fact_site_id ids[RECORDER_SITE_MAX + 1]; /* of sites in the list */
     bool looked[RECORDER_SITE_MAX + 1];
     struct siblings siblings[RECORDER_SITE_MAX + 1];
@@ -114,6 +114,8 @@ static void read_siblings(struct reader *reader)
         struct siblings *all = &reader->siblings[id];
         all->born_cnt += place.born_cnt;
         all->closed_cnt += place.closed_cnt;
+        if (place.linger_ns > all->linger_ns)
+            all->linger_ns = place.linger_ns;
         if (place.close_stack && place.vote_cnt >= all->vote_cnt) {
             all->vote_cnt = place.vote_cnt;
             all->close_stack = place.close_stack;
@@ -132,13 +134,33 @@ static void fill_places(struct reader *reader, struct facts *f, const struct rec
     f->sibling_cnt = all->born_cnt;
     f->sibling_closed_cnt = all->closed_cnt;
     f->sibling_close_at = stack_fact(reader, all->close_stack);
+    f->sibling_linger_us = all->linger_ns / 1000;
 }
 
 /* ---- one socket ---- */
 
-/* The kernel's own ages count in ticks, and were not taken at one instant: what lies this close
- * together has no order. */
+/* Whether this side has given bytes to send since the peer's FIN: what was given then, and is now. */
+static void fill_answered(struct facts *f, const struct recorder_socket *s)
+{
+    if (f->state != LASTACK_CLOSE_WAIT || !s->given_at_fin || !fact_known(f->bytes_out) ||
+        !fact_known(f->send_unsent))
+        return;
+    f->answered = f->bytes_out + f->send_unsent > s->given_at_fin - 1 ? FACT_YES : FACT_NO;
+}
+
+/* The kernel's own ages count in ticks: what lies this close together has no order. */
 #define COARSE_US 20000
+
+/* When it was sent is put where it is known to belong: before the FIN, or not before it. */
+static void settle_data_out(struct facts *f)
+{
+    uint64_t fin_us = f->fin_in_us, out_us = f->data_out_us;
+    uint64_t apart_us = out_us < fin_us ? fin_us - out_us : out_us - fin_us;
+    if (!fact_known(out_us))
+        return;
+    if (f->answered == FACT_NO ? out_us < fin_us : apart_us < COARSE_US)
+        f->data_out_us = fin_us;
+}
 
 /* No data came before the birth or after the FIN; none is said to have been sent after it unless that
  * is sure. */
@@ -152,9 +174,7 @@ static void settle_ages(struct facts *f, const struct recorder_socket *s)
         return;
     if (fact_known(f->data_in_us) && f->data_in_us < f->fin_in_us)
         f->data_in_us = f->fin_in_us;
-    if (fact_known(f->data_out_us) && f->data_out_us < f->fin_in_us &&
-        f->fin_in_us - f->data_out_us < COARSE_US)
-        f->data_out_us = f->fin_in_us;
+    settle_data_out(f);
     if (fact_known(f->eof_read_us) && f->eof_read_us > f->fin_in_us)
         f->eof_read_us = f->fin_in_us;
 }
@@ -174,6 +194,7 @@ static void fill_ages(const struct reader *reader, struct facts *f, const struct
         f->fin_in_us = age_us(now, s->fin_in_ns);
     if (s->fin_out_ns)
         f->fin_out_us = age_us(now, s->fin_out_ns);
+    f->eof_read_pid = s->end_read_ns ? s->end_read_pid : FACT_NO_PID;
     if (s->end_read_ns)
         f->eof_read_us = age_us(now, s->end_read_ns);
     else if (s->born_ns && about->end_reads && about->calls && !s->spliced)
@@ -229,7 +250,9 @@ static void fill_creator(struct facts *f, const struct recorder_socket *s)
 
 static void complete(struct reader *reader, struct facts *f, const struct recorder_socket *s)
 {
+    reader->now_ns = f->taken_ns ? f->taken_ns : recorder_now_ns();
     fill_ages(reader, f, s);
+    fill_answered(f, s);
     settle_ages(f, s);
     fill_calls(reader, f, s);
     fill_creator(f, s);
@@ -254,7 +277,6 @@ int facts_add_history(struct facts_list *list, bool *running, char *why, size_t 
     }
     *running = true;
     reader->list = list;
-    reader->now_ns = list->taken_ns ? list->taken_ns : recorder_now_ns();
     read_siblings(reader);
     for (uint32_t i = 0; i < list->cnt; i++) {
         __u64 cookie = list->all[i].id;

@@ -61,6 +61,7 @@ struct scan_tcp {
 
 struct scan_socket {
     uint64_t cookie, inode; /* inode 0: no descriptor: unaccepted, orphan, time-wait */
+    uint64_t seen_ns;       /* CLOCK_MONOTONIC: its ages count from there */
     struct lastack_tuple tuple;
     uint32_t space; /* index */
     uint32_t uid, interface;

@@ -32,6 +32,19 @@ check 'ss: bad pid' says '--pid takes a number' gives 2 "$lastack" ss --pid x1
 check 'ss: no such finding' says 'there is no finding "nix"' gives 2 "$lastack" ss --finding nix
 check 'why: two ids' says 'one connection at a time' gives 2 "$lastack" why 1 2
 check 'end: no id' says 'which connection?' gives 2 "$lastack" end
+check 'end: a half-close that may work is passed over, whatever the filter' says 'that work, or may' \
+    "$lastack" end --state close-wait --facts "$facts/may-work-lower-bound.json"
+check 'end: nothing speaks against it' says 'nothing speaks against it yet' \
+    gives 1 "$lastack" end 7 --facts "$facts/may-work-lower-bound.json"
+check 'end: an answer every ten seconds' says 'that work, or may' \
+    "$lastack" end --finding end-consumed --facts "$facts/may-work-answers-seldom.json"
+check 'end: the half that we closed' says 'may still be worked on' \
+    gives 1 "$lastack" end 7 --facts "$facts/may-work-from-here.json"
+check 'end: at work on an answer' says 'may still be worked on' \
+    gives 1 "$lastack" end 7 --facts "$facts/end-seen-at-work.json"
+check 'end: that no answer can take so long' says '1. wr' "$lastack" end 7 --facts "$facts/end-seen-at-work-long.json"
+check 'end: forced' says '1. wr' "$lastack" end 7 --force --facts "$facts/may-work-lower-bound.json"
+check 'why: what may work is not offered to be ended' not says 'lastack end 7' "$lastack" why --facts "$facts/end-seen-at-work.json"
 check 'end: bad how' says '--how takes auto, wr, rdwr or rst' gives 2 "$lastack" end 1 --how soon
 
 # ---- no stack

@@ -208,6 +208,11 @@ TEST(unread_then_deaf)
     f = look(&w, true);
     REQUIRE(finding_about(&w, f));
     CHECK_STR(finding_about(&w, f)->class, CLASS_DEAF);
+    CHECK(!finding_about(&w, f)->certain); /* its request is not answered: an answer may come */
+    run(&w, 60000);
+    f = look(&w, true);
+    REQUIRE(finding_about(&w, f));
+    CHECK_STR(finding_about(&w, f)->class, CLASS_DEAF);
     CHECK(finding_about(&w, f)->certain);
     CHECK_EQ(lastack_close(w.server, w.in), 0);
     run(&w, 2000);

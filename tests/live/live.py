@@ -16,7 +16,7 @@ import tempfile
 import time
 
 from play import Play, command_alone, end_politely, look, namespaces_here
-from scenarios import PLAIN, PROGRAMS, SCENARIOS, UNTIMED, page, with_history
+from scenarios import PLAIN, PROGRAMS, SCENARIOS, page, with_history
 
 LIMIT_S = 150       # until all must be said
 QUIET_S, QUIET_LOOKS = 3, 3  # so long, and so often, nothing else may be said
@@ -219,8 +219,6 @@ def main():
                 return
         for scenario in chosen:
             if world == "own" and isinstance(scenario.own, str):
-                continue
-            if world == "watched" and scenario.name in UNTIMED:
                 continue
             play = start(scenario, world, lastack, faults, directory)
             if isinstance(play, str):

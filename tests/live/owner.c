@@ -99,8 +99,9 @@ static void greeting_abandoned(void)
 
 #define POOL_LEN 4
 
-static void server_ends_idle(int listener)
+static void server_ends_pool(int listener, bool reset)
 {
+    struct linger now = {.l_onoff = 1, .l_linger = 0};
     int pool[POOL_LEN];
     for (int i = 0; i < POOL_LEN; i++) {
         pool[i] = take(listener);
@@ -108,10 +109,23 @@ static void server_ends_idle(int listener)
         give(pool[i], 10);
     }
     hear(0); /* all answers are read: they are idle */
-    for (int i = 0; i < POOL_LEN; i++)
+    for (int i = 0; i < POOL_LEN; i++) {
+        if (reset)
+            check(setsockopt(pool[i], SOL_SOCKET, SO_LINGER, &now, sizeof now) == 0, "SO_LINGER");
         close(pool[i]);
+    }
     ready();
     rest();
+}
+
+static void server_ends_idle(int listener)
+{
+    server_ends_pool(listener, false);
+}
+
+static void server_resets_idle(int listener)
+{
+    server_ends_pool(listener, true);
 }
 
 /* Four idle connections, each used to the last byte; the client waits for work elsewhere. */
@@ -269,6 +283,7 @@ const struct scenario scenarios_owner[] = {
     {"answer-not-drained", server_answers, answer_not_drained, 0},
     {"greeting-abandoned", server_greets, greeting_abandoned, 0},
     {"pool-idle", server_ends_idle, pool_idle, 0},
+    {"pool-reset", server_resets_idle, pool_idle, 0},
     {"pool-grows", server_ends_each, pool_grows, 0},
     {"half-open-mode", half_open_mode, client_polite, 0},
     {"shut-not-closed", shut_not_closed, client_leaves, 0},

@@ -91,6 +91,9 @@ SCENARIOS = [
     Scenario("pool-idle", "A3",
              "Four connections of a client's pool, used to the last byte, ended by the server.",
              [Finding("pool-idle", "pooled", "note", certain=False, count=4)]),
+    Scenario("pool-reset", "A3", "The same pool, ended by resets that no call has met yet.",
+             [Finding("pool-idle", "pooled", "note", certain=False, count=4)],
+             [Finding("dead-descriptor", "pooled", "attention", count=4)]),
     Scenario("pool-grows", "A2",
              "A new connection for each request, none closed: more than a pool would keep.",
              [Finding("unread-end", "", blames=("keeper",), count=101),
@@ -275,13 +278,10 @@ SCENARIOS = [
              dead()),
 ]
 
-# Not played with a recorder: its FIN has nanoseconds, the kernel's last sending has ticks, and which
-# came first cannot always be told.
-UNTIMED = ("half-close-rests",)
-
 # What a recorder knows better than "end-seen (problem, certain)".
 WATCHED = {
     "hangup-spin": seen(severity="attention"),
+    "half-close-rests": seen("rester", severity="attention", certain=False),
     "parent-keeps": Finding("last-close-missing", "keeper"),
     "dup-left": Finding("dup-holds", "keeper"),
     "thread-table": Finding("dup-holds", "keeper"),

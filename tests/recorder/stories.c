@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -107,16 +108,38 @@ static int wait_for_end(int fd)
 
 /* ---- stories ---- */
 
-/* Ten ends are read, nine descriptors closed. */
+/* Ten ends are read, nine descriptors closed. Each request is answered, some ticks of the kernel after it
+ * came. */
 static void leak(void)
 {
     for (int i = 0; i < 10; i++) {
         int client, fd = one(&client);
+        conn_read(fd);
+        poll(NULL, 0, 40);
+        must((int)send(fd, "y", 1, 0), "send");
+        conn_read(client);
         close(client);
         serve_until_end(fd);
         if (i != 5)
             conn_close(fd);
     }
+}
+
+/* A request that is read to its end, and not answered yet. */
+static void at_work(void)
+{
+    int client, fd = one(&client);
+    shutdown(client, SHUT_WR);
+    serve_until_end(fd);
+}
+
+/* The same, answered at once: between the end and the answer there is no tick. */
+static void answered(void)
+{
+    int client, fd = one(&client);
+    shutdown(client, SHUT_WR);
+    serve_until_end(fd);
+    must((int)send(fd, "y", 1, 0), "send");
 }
 
 static void unread(void)
@@ -285,7 +308,7 @@ static const struct story {
     {"leak", leak},         {"unread", unread},     {"exactly", exactly}, {"splices", splices},
     {"forked", forked},     {"exited", exited},     {"executed", executed}, {"dupped", dupped},
     {"ranged", ranged},     {"shut", shut},         {"dead", dead},       {"workers", workers},
-    {"brief", brief},       {"churn", churn},
+    {"brief", brief},       {"churn", churn},       {"at-work", at_work}, {"answered", answered},
 };
 
 int main(int argc, char **argv)

@@ -261,11 +261,12 @@ static __always_inline void count_birth(u64 stack)
         __sync_fetch_and_add(&place->born_cnt, 1);
 }
 
-/* The place where most siblings are closed wins the vote of Boyer and Moore. */
-static __always_inline void count_close(struct recorder_socket *s, u64 stack)
+/* The place where most siblings are closed wins the vote of Boyer and Moore. `call`: NULL if nobody
+ * knows by which. */
+static __always_inline void count_close(struct recorder_socket *s, const struct recorder_call *call)
 {
     struct recorder_place *place;
-    u64 born = s->born_stack;
+    u64 born = s->born_stack, stack = call ? call->stack : 0;
     if (!born || s->closed)
         return;
     s->closed = 1;
@@ -273,6 +274,9 @@ static __always_inline void count_close(struct recorder_socket *s, u64 stack)
     if (!place)
         return;
     __sync_fetch_and_add(&place->closed_cnt, 1);
+    if (call && call->kind == CALL_CLOSE && s->end_read_ns &&
+        call->ns - s->end_read_ns > place->linger_ns)
+        place->linger_ns = call->ns - s->end_read_ns;
     if (!stack)
         return;
     if (place->close_stack == stack) {
@@ -337,14 +341,18 @@ static __always_inline void end_out(struct recorder_socket *s, u64 cookie, bool 
     if (kind < CALL_SHUT_RD) {
         if (kind != CALL_NONE)
             add_close(s, &call);
-        count_close(s, call.stack);
+        count_close(s, &call);
     }
     tell(fin ? EVENT_FIN_OUT : EVENT_CLOSE, cookie, s, &call);
 }
 
-static __always_inline void fin_in(struct recorder_socket *s, u64 cookie)
+/* Whether this side has answered after the peer's FIN is a question of bytes: stamps are too coarse. */
+static __always_inline void fin_in(struct recorder_socket *s, u64 cookie, const struct sock *sk)
 {
+    const struct tcp_sock *tp = bpf_skc_to_tcp_sock((void *)sk);
     s->fin_in_ns = s->state_ns;
+    if (tp)
+        s->given_at_fin = tp->bytes_sent - tp->bytes_retrans + (u32)(tp->write_seq - tp->snd_nxt) + 1;
     count(COUNT_FIN_IN);
     tell(EVENT_FIN_IN, cookie, s, NULL);
 }
@@ -384,7 +392,7 @@ int BPF_PROG(on_state, const struct sock *sk, int old, int new)
         fill_tuple(s, sk);
     s->state_ns = bpf_ktime_get_ns();
     if (new == TCP_CLOSE_WAIT || new == TCP_CLOSING)
-        fin_in(s, cookie);
+        fin_in(s, cookie, sk);
     else if (new == TCP_FIN_WAIT1 || new == TCP_LAST_ACK)
         end_out(s, cookie, true);
     else if (new == TCP_CLOSE && is_open(old) && sk->sk_shutdown == SHUTDOWN_BOTH)
@@ -404,7 +412,7 @@ int BPF_PROG(on_destroy, struct sock *sk)
         if (!s)
             return 0;
         tell(EVENT_GONE, cookie, s, NULL);
-        count_close(s, 0);
+        count_close(s, NULL);
     }
     if (bpf_map_delete_elem(&lastack_sockets, &cookie) == 0)
         count(COUNT_GONE);
@@ -536,7 +544,7 @@ static __noinline void closing(u32 fd, u8 kind)
     if (call.left)
         count(COUNT_CLOSE_LEFT);
     else
-        count_close(s, call.stack);
+        count_close(s, &call);
     tell(EVENT_CLOSE, cookie, s, &call);
 }
 

@@ -13,7 +13,7 @@
 #include <linux/types.h>
 #endif
 
-#define RECORDER_MAGIC   0x6c61737461636b31ull /* of these very structures */
+#define RECORDER_MAGIC   0x6c61737461636b32ull /* of these very structures */
 #define RECORDER_CLOSES  4                     /* newest closes kept of a socket */
 #define RECORDER_STACK   4096
 #define RECORDER_CALL_MAX 8192 /* descriptors of one process that an exit looks at */
@@ -61,6 +61,7 @@ struct recorder_socket {
     __u64 born_ns, state_ns, fin_in_ns, fin_out_ns, end_read_ns, reset_ns;
     __u64 born_stack, end_read_stack;
     __u64 creator_start_ns; /* of its process, since boot */
+    __u64 given_at_fin;     /* bytes given to be sent when the peer's FIN came, plus 1; 0: unknown */
     __u32 creator_pid, end_read_pid;
     char creator_program[16];
     struct recorder_call fin_out_by;
@@ -80,6 +81,7 @@ struct recorder_place {
     __u64 born_cnt, closed_cnt;
     __u64 close_stack; /* where most of them were closed, by a vote */
     __u64 vote_cnt;
+    __u64 linger_ns; /* the longest from an end that was read to its close() */
 };
 
 struct recorder_site {
