@@ -160,6 +160,12 @@ def wait_until(what):
     return True
 
 
+def found(pair):
+    """The same pair, when something speaks against its owner: it had its time to close."""
+    wait_until(lambda: "speaks against it" not in end(pair.ids()[0])[1])
+    return pair
+
+
 def said_path(said, path):
     """The states that were seen, but for FIN-WAIT-1, which may be too short to be seen."""
     return path in said.replace("-> FIN-WAIT-1 ", "").replace("-> ", "")
@@ -175,6 +181,7 @@ def is_open(pair):
 def plan_and_deed(listener, scratch):
     pair = Pair(listener).half_close()
     owner, _ = pair.ids()
+    found(pair)
     status, said = end(owner)
     tap.says("without --yes it plans", said, "1. wr", "shutdown(SHUT_WR) through a copy of descriptor",
              f"process {os.getpid()}", "the owner:", "EPIPE", "the peer:", "2. rst", "SOCK_DESTROY",
@@ -310,8 +317,33 @@ def refusals(listener):
     pair.close()
 
 
-def logs_that_cannot_be(listener, scratch):
+def seldom(listener):
+    """A half-close that answers now and then: without history no filter and no name ends it."""
     pair = Pair(listener).half_close()
+    owner, port = pair.ids()[0], listener.getsockname()[1]
+    stop = threading.Event()
+    def talk():
+        while not stop.wait(0.3):
+            pair.owner.send(b"x" * 40)
+    thread = threading.Thread(target=talk)
+    pair.owner.send(b"x")
+    thread.start()
+    said = []
+    for words in (("--state", "close-wait"), ("--finding", "deaf"), ()) * 2:
+        said.append(end("--port", port, "--json", *words)[1])
+    tap.check("a half-close that answers now and then is in no plan",
+              all('"connections":[]' in s for s in said), "\n".join(said))
+    status, name_said = end(owner, "--yes")
+    tap.check("nor ended by name", status == 1 and "--force" in name_said and is_open(pair), name_said)
+    status, peer_said = end(pair.ids()[1], "--yes")
+    tap.check("nor from the other end", status == 1 and "--force" in peer_said and is_open(pair), peer_said)
+    stop.set()
+    thread.join()
+    pair.close()
+
+
+def logs_that_cannot_be(listener, scratch):
+    pair = found(Pair(listener).half_close())
     owner, _ = pair.ids()
     os.symlink(f"{scratch}/elsewhere", f"{scratch}/link")
     os.mkfifo(f"{scratch}/fifo")
@@ -474,6 +506,7 @@ def main():
         one_step(listener)
         nobody_has_it(listener)
         refusals(listener)
+        seldom(listener)
         logs_that_cannot_be(listener, scratch)
         filters(listener)
         policies(listener, scratch)
