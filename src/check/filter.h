@@ -15,6 +15,7 @@ enum check_call {
     CALL_CLOSE,
     CALL_EXEC,
     CALL_PTRACE,
+    CALL_CLONE, /* one that would escape the tracer */
 };
 
 /* In the child, which must be traced already: without a tracer these calls fail with ENOSYS.

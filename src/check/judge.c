@@ -359,9 +359,8 @@ static void add_notes(struct check_report *report, const struct watch *w)
         text_add(notes, report->blind ? ": connections held there are not judged\n" : "\n");
     }
     if (w->traces)
-        text_add(notes,
-                 "a program called ptrace() itself (a debugger, strace, LeakSanitizer): that fails "
-                 "while lastack check watches it\n");
+        text_add(notes, "a program called ptrace() itself (a debugger, strace): that fails "
+                        "while lastack check watches it\n");
     if (w->places.lost)
         text_add(notes, "there were too many places to remember: some source lines are missing\n");
     suppressions_add_unused(w->options->suppressions, notes);

@@ -120,6 +120,7 @@ static void at_call(struct watch *w, struct task *task, unsigned call)
         return;
     }
     int fd = (int)info.seccomp.args[0];
+    task->makes_tracer = false;
     bool follow =
         call == CALL_ACCEPT || (call == CALL_CONNECT && is_internet(task, info.seccomp.args[1]));
     if (call == CALL_CLOSE)
@@ -128,8 +129,12 @@ static void at_call(struct watch *w, struct task *task, unsigned call)
         note_call(w, task, shutdown_kind(info.seccomp.args[1]), fd);
     else if (call == CALL_EXEC)
         before_image_goes(w, task->process);
+    else if (call == CALL_CLONE)
+        lend_clone(task);
+    else if (call == CALL_PTRACE && lend_begin(w, task))
+        return;
     else if (call == CALL_PTRACE)
-        w->traces = true;
+        w->traces = w->traces || !task->process->loan.is_tracer;
     task->call = follow ? (enum check_call)call : CALL_NONE;
     task->fd = fd;
     go_on(task, follow ? PTRACE_SYSCALL : PTRACE_CONT, 0);
@@ -229,10 +234,12 @@ static void at_exit(struct watch *w, struct task *task)
         task->leaving = true;
         task->exit_signal = (int)(message_of(task) & 0x7f);
         task->process->live_cnt--;
+        lend_look(w, task->process);
         if (task->call == CALL_CONNECT && !w->over)
             birth(w, task, task->fd, false); /* the exit cut it off, but it may have been made */
     }
-    if (task->process->live_cnt == 0 && !w->over && !task->candidates && w->started)
+    bool last = task->process->live_cnt == 0 && !task->process->loan.is_tracer;
+    if (last && !w->over && !task->candidates && w->started)
         look_at_exit(w, task);
     go_on(task, PTRACE_CONT, 0);
 }
@@ -257,6 +264,8 @@ static void at_death(struct watch *w, uint32_t tid, int status)
         w->judge.report.blind = w->judge.report.blind || (process->touched && w->options->killed);
     }
     task->candidates = NULL;
+    if (process->task_cnt == 1)
+        lend_end(w, process);
     tree_task_gone(&w->tree, task);
     if (list && !w->over)
         judge_ended(w, list, &ending);
@@ -273,7 +282,7 @@ static void at_event(struct watch *w, struct task *task, uint32_t pid, int event
     case PTRACE_EVENT_FORK:
     case PTRACE_EVENT_VFORK:
     case PTRACE_EVENT_CLONE:
-        tree_task(&w->tree, (uint32_t)message_of(task), task);
+        lend_made(task, tree_task(&w->tree, (uint32_t)message_of(task), task));
         go_on(task, PTRACE_CONT, 0);
         break;
     case PTRACE_EVENT_EXEC:
@@ -288,6 +297,8 @@ static void at_event(struct watch *w, struct task *task, uint32_t pid, int event
     case PTRACE_EVENT_STOP: {
         bool group =
             signal == SIGSTOP || signal == SIGTSTP || signal == SIGTTIN || signal == SIGTTOU;
+        if (group && lend_task(w, task))
+            break;
         go_on(task, group ? PTRACE_LISTEN : PTRACE_CONT, 0);
         break;
     }
@@ -311,7 +322,8 @@ static void at_stop(struct watch *w, uint32_t tid, int status)
     else if (signal == (SIGTRAP | 0x80))
         at_call_end(w, task);
     else
-        go_on(task, task->call ? PTRACE_SYSCALL : PTRACE_CONT, signal);
+        go_on(task, task->call ? PTRACE_SYSCALL : PTRACE_CONT,
+              lend_swallows(task, signal) ? 0 : signal);
 }
 
 /* False: nobody is left, or it was only a tick of the clock. */

@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "check/filter.h"
+#include "check/lend.h"
 #include "check/place.h"
 #include "check/table.h"
 #include "doctor/facts.h"
@@ -23,6 +24,7 @@ struct process {
     uint32_t last_tid; /* its last thread, at its exit: the first may be gone; 0: still alive */
     bool execed;       /* since it was forked */
     bool touched;      /* it has, or could have inherited, a connection */
+    struct loan loan;  /* lend.h */
     uint64_t birth_ns;
     uint64_t exec_ns; /* the newest exec, of it or those it was forked from; 0: none */
 };
@@ -32,6 +34,8 @@ struct task {
     struct process *process;
     uint32_t tid;
     bool leaving;         /* past the stop at its exit */
+    bool lent;            /* to a tracer of its own program: nothing is heard of it */
+    bool makes_tracer;    /* with the clone() that it is in */
     enum check_call call; /* it is inside; its end is awaited */
     int fd;               /* of that call */
     uint64_t address;     /* of that call: connect's destination */

@@ -249,6 +249,14 @@ def first_thread_gone(ground):
     near(leak["facts"].get("born_at"), "client_open", "connect")
 
 
+def own_tracer(ground):
+    """A program that stops its own threads with ptrace, as LeakSanitizer does, can do so."""
+    report, status = ground.subject("own-tracer")
+    leak = only_leak(report, "open-at-exit")
+    near(leak["facts"].get("born_at"), "client_open", "connect")
+    equal((status, report["processes"], report["notes"]), (1, 1, []), "status, processes, notes")
+
+
 def many_leaks(ground):
     """A hundred that are alike are one (or two, where it took so long that some count as unread)."""
     report, _ = ground.subject("many-leaks")
@@ -452,9 +460,7 @@ def wrong_usage(ground):
 
 def nested(ground):
     """Who is traced cannot be traced again, and that is not "clean"."""
-    # The sanitizer's own leak check is a tracer, too, and cannot work here.
-    status, _, err = ground.run([LASTACK, "check", "--", "/bin/true"],
-                                env={**os.environ, "ASAN_OPTIONS": "detect_leaks=0"})
+    status, _, err = ground.run([LASTACK, "check", "--", "/bin/true"])
     equal(status, 2, "status")
     check("under a tracer already" in err, err)
 
@@ -516,6 +522,19 @@ def standard_files(ground):
     status, out, err = plain([LASTACK, "check", "-q", "--", "/bin/cat"], input="through\n", stdin=None)
     equal((status, out, err), (0, "through\n", ""), "cat")
     del ground
+
+
+def standard_files_closed(ground):
+    """Closed ones are closed for the program, too, and the report goes where it was sent."""
+    report, status = ground.report(["/bin/sh", "-c", f"readlink /proc/$$/fd/0 /proc/$$/fd/2; exec {SUBJECT} client-open"],
+                                   stdin=None, preexec_fn=lambda: (os.close(0), os.close(2)))
+    only_leak(report, "open-at-exit")
+    equal(status, 1, "status")
+    path = ground.path("open")
+    script = f"""for n in 0 1 2; do [ -e /proc/$$/fd/$n ] && echo $n >>{path}; done; true"""
+    equal(ground.run(["/bin/sh", "-c", script], ["-q"], stdin=None,
+                     preexec_fn=lambda: (os.close(0), os.close(1), os.close(2)))[0], 0, "status")
+    check(not os.path.exists(path), "none is open")
 
 
 def stopping(ground):
@@ -617,11 +636,11 @@ def what_may_not_be_seen(ground):
 
 TESTS = [clean_program(name) for name in CLEAN] + [
     forks_are_counted, ten_thousand, silence_and_a_word, from_outside, error_path, end_read, end_unread,
-    client_open, child_exit, exec_heir, dup, not_blocking, families, thread, first_thread_gone, many_leaks, both_ends, daemon,
+    client_open, child_exit, exec_heir, dup, not_blocking, families, thread, first_thread_gone, own_tracer, many_leaks, both_ends, daemon,
     daemons_are_killed, daemons_go_on, message,
     elsewhere, elsewhere_as_nobody, fast, python_program, killed, ignore_open, suppressions, statuses,
     killed_in_exec, wrong_usage, nested, signals_are_handed_on, signals_to_the_group, signals_after_the_end, killed_check,
-    standard_files, stopping, report_for_people, report_to_file, junit, names_of_strangers, without_privileges,
+    standard_files, standard_files_closed, stopping, report_for_people, report_to_file, junit, names_of_strangers, without_privileges,
     what_may_not_be_seen]
 
 

@@ -23,6 +23,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "tracer.h"
+
 #define NOT_INLINE __attribute__((noinline))
 
 static struct sockaddr_in address;
@@ -547,6 +549,29 @@ static void run_thread(void)
     conversation_end(server);
 }
 
+static volatile pid_t acceptor;
+
+static void *accept_one(void *arg)
+{
+    (void)arg;
+    acceptor = gettid();
+    conversation_end(server_accept());
+    return NULL;
+}
+
+/* As LeakSanitizer does it, while a thread sits in accept(). */
+static void run_own_tracer(void)
+{
+    pthread_t thread;
+    must(pthread_create(&thread, NULL, accept_one, NULL) == 0, "pthread_create");
+    while (!acceptor || thread_state(acceptor) != 'S')
+        sched_yield();
+    pid_t threads[2] = {getpid(), acceptor};
+    must(stop_and_go(threads, 2), "own tracer");
+    sink = client_open();
+    pthread_join(thread, NULL);
+}
+
 /* The first thread ends before the last. */
 static void *exit_later(void *arg)
 {
@@ -734,6 +759,7 @@ static const struct {
     {"ip6", run_ip6},
     {"mapped", run_mapped},
     {"thread", run_thread},
+    {"own-tracer", run_own_tracer},
     {"first-thread-gone", run_first_thread_gone},
     {"many-leaks", run_many_leaks},
     {"both-ends", run_both_ends},
