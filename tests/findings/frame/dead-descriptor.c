@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "frame.h"
+
+int main(void)
+{
+    int listener = bind_here(4);
+    client_was_here();
+    int fd = accept(listener, NULL, NULL);
+    /* PAGE */
+    ready();
+    rest();
+}
