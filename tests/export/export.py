@@ -7,6 +7,7 @@ import json
 import os
 import re
 import resource
+import shutil
 import signal
 import socket
 import subprocess
@@ -242,6 +243,33 @@ def references():
     tap.check("docs/METRICS.md tells of each", told == set(page.types), told ^ set(page.types))
 
 
+def promtool():
+    """Prometheus' own tool: the alerts fire on what they are for, the page is as it wants it, and each
+    query of the dashboard is one."""
+    if not shutil.which("promtool"):
+        tap.check("promtool # SKIP promtool is not installed", True)
+        return
+    def run(*words, text=None):
+        done = subprocess.run(["promtool", *words], input=text, text=True, check=False,
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        return done.returncode, done.stdout
+    rules = f"{SOURCE}/share/prometheus/lastack.rules.yml"
+    for name, words in (("the alerts are rules", ("check", "rules", rules)),
+                        ("each alert fires", ("test", "rules", f"{SOURCE}/tests/export/rules_test.yml"))):
+        status, said = run(*words)
+        tap.check(name, status == 0, said)
+    status, said = run("check", "metrics", text=export("--stack", "kernel", "--here")[1])
+    tap.check("the page is as Prometheus wants it", status == 0, said)
+    with open(f"{SOURCE}/share/grafana/lastack.json", encoding="utf-8") as file:
+        queries = [t["expr"] for p in json.load(file)["panels"] for t in p.get("targets", [])]
+    with tempfile.NamedTemporaryFile("w", suffix=".yml") as file:
+        json.dump({"groups": [{"name": "board", "rules": [
+            {"record": f"panel:{n}", "expr": q} for n, q in enumerate(queries)]}]}, file)
+        file.flush()
+        status, said = run("check", "rules", file.name)
+    tap.check("each query of the dashboard is one", status == 0 and len(queries) > 10, said)
+
+
 # ---- the file
 
 def textfile(scratch):
@@ -460,6 +488,7 @@ def main():
         strangers(scratch)
         log_counts(scratch)
         references()
+        promtool()
         textfile(scratch)
         serving()
         slow_look(scratch)
