@@ -18,7 +18,7 @@ import time
 from play import Play, command_alone, end_politely, look, namespaces_here
 from scenarios import PLAIN, PROGRAMS, SCENARIOS, page, with_history
 
-LIMIT_S = 150       # until all must be said
+LIMIT_S = 240       # until all must be said: of an unanswered end that takes a minute
 QUIET_S, QUIET_LOOKS = 3, 3  # so long, and so often, nothing else may be said
 HERE = os.path.dirname(os.path.abspath(__file__))
 SERIOUS = ("attention", "problem")
