@@ -132,7 +132,7 @@ static __always_inline void fill_tcp(struct record_socket *r, struct tcp_sock *t
     r->data_segments_in = tp->data_segs_in;
     r->data_segments_out = tp->data_segs_out;
     r->busy_ticks = tp->chrono_stat[0] + tp->chrono_stat[1] + tp->chrono_stat[2];
-    if (tp->chrono_type)
+    if (BPF_CORE_READ_BITFIELD(tp, chrono_type))
         r->busy_ticks += now - tp->chrono_start;
     r->bytes_received = tp->bytes_received;
     r->bytes_acked = tp->bytes_acked;

@@ -212,7 +212,7 @@ struct tcp_sock {
     u32 snd_wnd, copied_seq, write_seq, rcv_nxt, snd_nxt, snd_una, rcv_wnd, rcv_wup;
     u32 lsndtime, rcv_tstamp;
     u32 segs_in, segs_out, data_segs_in, data_segs_out;
-    u8 chrono_type;
+    u8 chrono_type : 2; /* a byte of its own in newer kernels */
     u32 chrono_start, chrono_stat[3];
     u64 bytes_received, bytes_acked, bytes_sent, bytes_retrans;
 };
