@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "doctor/big.h"
+
 static void call_init(struct fact_call *call)
 {
     memset(call, 0, sizeof *call);
@@ -44,7 +46,7 @@ void facts_list_init(struct facts_list *list)
 void facts_list_free(struct facts_list *list)
 {
     for (uint32_t i = 0; i < list->cnt; i++) {
-        free(list->all[i].holders);
+        facts_holders_clear(&list->all[i]);
         free(list->all[i].watches);
         free(list->all[i].closes);
     }
@@ -53,7 +55,21 @@ void facts_list_free(struct facts_list *list)
     free(list->sites);
     free(list->all);
     free(list->by_id);
+    free(list->block);
     facts_list_init(list);
+}
+
+/* Without memory for it the tables grow one by one. */
+void facts_list_reserve(struct facts_list *list, uint32_t cnt, uint32_t holder_cnt)
+{
+    if (list->all || list->block)
+        return;
+    list->all = cnt ? big_alloc(cnt * sizeof *list->all) : NULL;
+    list->cap = list->all ? cnt : 0;
+    list->block = holder_cnt ? big_alloc(holder_cnt * sizeof *list->block) : NULL;
+    list->block_cap = list->block ? holder_cnt : 0;
+    big_fill(list->all, list->cap * sizeof *list->all);
+    big_fill(list->block, list->block_cap * sizeof *list->block);
 }
 
 struct facts *facts_list_add(struct facts_list *list)
@@ -93,13 +109,23 @@ void facts_holders_reserve(struct facts_list *list, struct facts *f, uint32_t cn
     struct fact_holder *holders;
     if (cnt <= f->holder_cap)
         return;
-    holders = realloc(f->holders, cnt * sizeof *holders);
+    if (!f->holders && cnt <= list->block_cap - list->block_cnt) {
+        f->holders = list->block + list->block_cnt;
+        f->holder_cap = cnt;
+        f->holders_lent = true;
+        list->block_cnt += cnt;
+        return;
+    }
+    holders = realloc(f->holders_lent ? NULL : f->holders, cnt * sizeof *holders);
     if (!holders) {
         list->failed = true;
         return;
     }
+    if (f->holders_lent)
+        memcpy(holders, f->holders, f->holder_cnt * sizeof *holders);
     f->holders = holders;
     f->holder_cap = cnt;
+    f->holders_lent = false;
 }
 
 struct fact_holder *facts_holder_add(struct facts_list *list, struct facts *f)
@@ -174,9 +200,11 @@ const struct fact_site *facts_site(const struct facts_list *list, fact_site_id i
 
 void facts_holders_clear(struct facts *f)
 {
-    free(f->holders);
+    if (!f->holders_lent)
+        free(f->holders);
     f->holders = NULL;
     f->holder_cnt = f->holder_cap = 0;
+    f->holders_lent = false;
 }
 
 void facts_close_add(struct facts *f, const struct fact_call *call)

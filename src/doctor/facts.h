@@ -193,6 +193,7 @@ struct facts {
     uint64_t references;
     struct fact_holder *holders; /* owned by the list; holder_cnt of them */
     uint32_t holder_cnt, holder_cap;
+    bool holders_lent;          /* they lie in the list's `block` */
     fact_bool holders_known;    /* every holder that there is could be looked for */
     struct fact_watch *watches; /* owned by the list */
     uint32_t watch_cnt;
@@ -263,12 +264,16 @@ struct facts_list {
     bool failed;       /* out of memory: the list is not complete */
     /* Hash of ids (place + 1; 0: free), made by facts_list_relate; used while complete. */
     uint32_t *by_id, by_id_mask, by_id_cnt;
+    struct fact_holder *block; /* facts_list_reserve */
+    uint32_t block_cnt, block_cap;
 };
 
 void facts_list_init(struct facts_list *list);
 void facts_list_free(struct facts_list *list);
 /* One more record, initialised; valid until the next add. NULL: out of memory (`failed` is set). */
 struct facts *facts_list_add(struct facts_list *list);
+/* Room at once, in an empty list, for a source that knows how many records and holders will come. */
+void facts_list_reserve(struct facts_list *list, uint32_t cnt, uint32_t holder_cnt);
 /* One more holder, all unknown; valid until the next one. NULL: out of memory. */
 struct fact_holder *facts_holder_add(struct facts_list *list, struct facts *facts);
 /* Room for so many holders at once, for a source that knows how many will come. */

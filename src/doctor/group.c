@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "doctor/big.h"
 #include "doctor/rules_case.h"
 #include "doctor/words.h"
 
@@ -77,9 +78,8 @@ static uint16_t service_port(const struct facts *f)
 
 /* One record: its findings and what makes it like others. */
 struct member {
-    uint64_t key;
     const struct finding *first;
-    uint32_t cnt, order;
+    uint32_t cnt;
 };
 
 /* A leak of which nothing but its youth keeps one from being sure: it counts with the older ones. */
@@ -105,14 +105,6 @@ static uint64_t make_key(const struct member *m, const struct facts_list *list)
 }
 
 /* ---- groups ---- */
-
-static int compare_members(const void *a, const void *b)
-{
-    const struct member *x = a, *y = b;
-    if (x->key != y->key)
-        return x->key < y->key ? -1 : 1;
-    return x->order < y->order ? -1 : x->order > y->order;
-}
 
 static int compare_groups(const void *a, const void *b)
 {
@@ -141,17 +133,18 @@ static void group_add(struct finding_group *g, const struct facts *f)
         g->minute_known = false;
 }
 
-/* Runs of equal keys in `members` become groups. */
-static void make_groups(struct finding_groups *groups, struct member *members, uint32_t cnt)
+/* Runs of equal keys in the order of `order` become groups. */
+static void make_groups(struct finding_groups *groups, const struct member *members,
+                        const struct big_order *order, uint32_t cnt)
 {
     struct finding_group *g = NULL;
     for (uint32_t i = 0; i < cnt; i++) {
-        const struct member *m = &members[i];
-        if (i == 0 || m->key != m[-1].key) {
+        const struct member *m = &members[order[i].at];
+        if (i == 0 || order[i].key != order[i - 1].key) {
             g = &groups->all[groups->cnt++];
             *g = (struct finding_group){.first = m->first,
                                         .finding_cnt = m->cnt,
-                                        .key = m->key,
+                                        .key = order[i].key,
                                         .oldest_us = FACT_UNKNOWN,
                                         .youngest_us = FACT_UNKNOWN,
                                         .minute_known = true,
@@ -160,6 +153,14 @@ static void make_groups(struct finding_groups *groups, struct member *members, u
         group_add(g, m->first->about);
     }
     qsort(groups->all, groups->cnt, sizeof *groups->all, compare_groups);
+}
+
+static uint32_t groups_cnt(const struct big_order *order, uint32_t cnt)
+{
+    uint32_t groups = cnt > 0;
+    for (uint32_t i = 1; i < cnt; i++)
+        groups += order[i].key != order[i - 1].key;
+    return groups;
 }
 
 /* Only what is shown needs words. They are a cache in findings that are otherwise left alone. */
@@ -173,27 +174,28 @@ static void tell_groups(struct finding_groups *groups, const struct findings *fi
 bool findings_group(struct finding_groups *groups, const struct findings *findings,
                     enum severity lowest)
 {
-    struct member *members = malloc((findings->cnt + 1ull) * sizeof *members);
+    struct member *members = big_alloc((findings->cnt + 1ull) * sizeof *members);
+    struct big_order *order = big_alloc((findings->cnt + 1ull) * sizeof *order);
     uint32_t cnt = 0;
     memset(groups, 0, sizeof *groups);
-    for (uint32_t i = 0, n; members && i < findings->cnt; i += n) {
+    for (uint32_t i = 0, n; members && order && i < findings->cnt; i += n) {
         const struct finding *first = &findings->all[i];
         for (n = 1; i + n < findings->cnt && findings->all[i + n].about == first->about;)
             n++;
         if (first->severity < lowest)
             continue;
-        members[cnt] = (struct member){.first = first, .cnt = n, .order = cnt};
-        members[cnt].key = make_key(&members[cnt], findings->list);
+        members[cnt] = (struct member){.first = first, .cnt = n};
+        order[cnt] = (struct big_order){make_key(&members[cnt], findings->list), cnt};
         cnt++;
     }
-    if (members)
-        groups->all = calloc(cnt + 1ull, sizeof *groups->all);
+    if (members && order && big_sort(order, cnt))
+        groups->all = calloc(groups_cnt(order, cnt) + 1ull, sizeof *groups->all);
     if (groups->all) {
-        qsort(members, cnt, sizeof *members, compare_members);
-        make_groups(groups, members, cnt);
+        make_groups(groups, members, order, cnt);
         tell_groups(groups, findings);
     }
     free(members);
+    free(order);
     return groups->all != NULL;
 }
 

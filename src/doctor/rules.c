@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "doctor/big.h"
 #include "doctor/rules_case.h"
 #include "doctor/words.h"
 
@@ -226,43 +227,41 @@ void finding_tell(const struct findings *findings, struct finding *finding)
     findings_free(&again);
 }
 
-/* Position of the first finding of each record decides, so that a cause keeps its company. */
-struct place {
-    struct finding *first;
-    uint64_t age_us; /* of the state */
-    uint32_t cnt;
-};
-
-static int compare_places(const void *a, const void *b)
+/* Worst first, then oldest state first. */
+static uint64_t place_key(const struct finding *first)
 {
-    const struct place *x = a, *y = b;
-    if (x->first->severity != y->first->severity)
-        return (int)y->first->severity - (int)x->first->severity;
-    if (x->age_us != y->age_us)
-        return x->age_us > y->age_us ? -1 : 1;
-    return x->first < y->first ? -1 : 1;
+    const uint64_t ages = UINT64_MAX >> 2;
+    uint64_t age_us = facts_age(first->about);
+    return (uint64_t)(SEVERITY_CNT - 1 - first->severity) << 62 |
+           (ages - (age_us < ages ? age_us : ages));
 }
 
+static uint32_t findings_of_record(const struct findings *out, uint32_t at)
+{
+    uint32_t cnt = 1;
+    while (at + cnt < out->cnt && out->all[at + cnt].about == out->all[at].about)
+        cnt++;
+    return cnt;
+}
+
+/* The first finding of each record decides, so that a cause keeps its company. */
 static bool sort_findings(struct findings *out, uint32_t from)
 {
-    uint32_t cnt = out->cnt - from, place_cnt = 0, at = 0;
+    uint32_t cnt = out->cnt - from, place_cnt = 0, to = 0;
     if (cnt < 2)
         return true;
-    struct place *places = malloc(cnt * sizeof *places);
-    struct finding *sorted = malloc(cnt * sizeof *sorted);
-    if (places && sorted) {
-        for (uint32_t i = from; i < out->cnt; i++) {
-            struct finding *finding = &out->all[i];
-            if (i == from || finding->about != finding[-1].about)
-                places[place_cnt++] = (struct place){finding, facts_age(finding->about), 0};
-            places[place_cnt - 1].cnt++;
-        }
-        qsort(places, place_cnt, sizeof *places, compare_places);
-        for (uint32_t i = 0; i < place_cnt; at += places[i++].cnt)
-            memcpy(&sorted[at], places[i].first, places[i].cnt * sizeof *sorted);
-        memcpy(&out->all[from], sorted, cnt * sizeof *sorted);
-    }
+    struct big_order *places = big_alloc(cnt * sizeof *places);
+    struct finding *sorted = big_alloc(cnt * sizeof *sorted);
     bool good = places && sorted;
+    for (uint32_t i = from; good && i < out->cnt; i += findings_of_record(out, i))
+        places[place_cnt++] = (struct big_order){place_key(&out->all[i]), i};
+    good = good && big_sort(places, place_cnt);
+    for (uint32_t i = 0, n; good && i < place_cnt; i++, to += n) {
+        n = findings_of_record(out, places[i].at);
+        memcpy(&sorted[to], &out->all[places[i].at], n * sizeof *sorted);
+    }
+    if (good)
+        memcpy(&out->all[from], sorted, cnt * sizeof *sorted);
     free(places);
     free(sorted);
     return good;

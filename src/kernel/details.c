@@ -11,6 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "doctor/big.h"
 #include "kernel/call.h"
 #include "kernel/container.h"
 #include "kernel/epoll.h"
@@ -92,14 +93,31 @@ bool details_of_interest(const struct facts *f)
     }
 }
 
-static int compare_leads(const void *a, const void *b)
+/* By process; holders before watchers; by descriptor. */
+static uint64_t lead_key(const struct lead *lead)
 {
-    const struct lead *x = a, *y = b;
-    if (x->pid != y->pid)
-        return x->pid < y->pid ? -1 : 1;
-    if (x->watch != y->watch)
-        return x->watch ? 1 : -1;
-    return x->fd < y->fd ? -1 : x->fd > y->fd;
+    return (uint64_t)lead->pid << 33 | (uint64_t)lead->watch << 32 |
+           ((uint32_t)lead->fd ^ UINT32_C(0x80000000));
+}
+
+static bool leads_sort(struct details *d)
+{
+    struct lead *sorted = big_alloc((d->lead_cnt + 1ull) * sizeof *sorted);
+    struct big_order *order = big_alloc((d->lead_cnt + 1ull) * sizeof *order);
+    bool good = sorted && order;
+    for (uint32_t i = 0; good && i < d->lead_cnt; i++)
+        order[i] = (struct big_order){lead_key(&d->leads[i]), i};
+    good = good && big_sort(order, d->lead_cnt);
+    for (uint32_t i = 0; good && i < d->lead_cnt; i++)
+        sorted[i] = d->leads[order[i].at];
+    free(order);
+    if (!good) {
+        free(sorted);
+        return false;
+    }
+    free(d->leads);
+    d->leads = sorted;
+    return true;
 }
 
 static void lead_put(struct details *d, struct lead lead)
@@ -121,7 +139,7 @@ static bool leads_make(struct details *d)
     for (uint32_t i = d->first; i < d->list->cnt; i++)
         if (all || details_of_interest(&d->list->all[i]))
             cnt += d->list->all[i].holder_cnt + d->list->all[i].watch_cnt;
-    d->leads = malloc((cnt + 1) * sizeof *d->leads);
+    d->leads = big_alloc((cnt + 1) * sizeof *d->leads);
     d->cut = calloc(d->list->cnt - d->first + 1, sizeof *d->cut);
     if (!d->leads || !d->cut)
         return false;
@@ -136,9 +154,7 @@ static bool leads_make(struct details *d)
             lead_put(d, (struct lead){f->watches[w].pid, f->watches[w].tid, f->watches[w].fd, i, w,
                                       true});
     }
-    if (d->lead_cnt)
-        qsort(d->leads, d->lead_cnt, sizeof *d->leads, compare_leads);
-    return true;
+    return leads_sort(d);
 }
 
 /* ---- one process ---- */

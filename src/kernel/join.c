@@ -404,7 +404,13 @@ static void put_one(struct scan *scan, struct facts_list *list, const struct lis
 void join_facts(struct scan *scan, struct facts_list *list)
 {
     struct listeners listeners;
+    uint32_t cnt = 0, hold_cnt = 0;
     listeners_make(&listeners, scan);
+    for (uint32_t i = 0; i < scan->socket_cnt; i++) {
+        cnt += scan->sockets[i].wanted;
+        hold_cnt += scan->sockets[i].wanted ? scan->sockets[i].hold_cnt : 0;
+    }
+    facts_list_reserve(list, cnt, hold_cnt);
     for (uint32_t i = 0; i < scan->socket_cnt; i++)
         if (scan->sockets[i].wanted)
             put_one(scan, list, &listeners, &scan->sockets[i]);

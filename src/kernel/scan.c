@@ -7,6 +7,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "doctor/big.h"
+
 uint64_t scan_now_ns(void)
 {
     struct timespec now;
@@ -24,64 +26,72 @@ void scan_wait_until(uint64_t then_ns)
 
 /* ---- number -> place ---- */
 
-static uint32_t slot_of(const struct scan_index *index, uint64_t key)
+static struct scan_slot *slot_of(const struct scan_index *index, uint64_t key)
 {
     uint32_t at = (uint32_t)((key * 0x9e3779b97f4a7c15u) >> 32) & index->mask;
-    while (index->values[at] && index->keys[at] != key)
+    while (index->slots[at].value && index->slots[at].key != key)
         at = (at + 1) & index->mask;
-    return at;
+    return &index->slots[at];
 }
 
 static bool index_grow(struct scan_index *index)
 {
-    uint32_t old_cnt = index->values ? index->mask + 1 : 0, cnt = old_cnt ? old_cnt * 2 : 256;
-    struct scan_index old = *index;
-    uint64_t *keys = malloc(cnt * sizeof *keys);
-    uint32_t *values = calloc(cnt, sizeof *values);
-    if (!keys || !values) {
-        free(keys);
-        free(values);
+    uint32_t old_cnt = index->slots ? index->mask + 1 : 0, cnt = old_cnt ? old_cnt * 4 : 256;
+    struct scan_slot *old = index->slots, *slots = big_alloc(cnt * sizeof *slots);
+    if (!slots)
         return false;
-    }
-    index->keys = keys;
-    index->values = values;
+    memset(slots, 0, cnt * sizeof *slots);
+    index->slots = slots;
     index->mask = cnt - 1;
-    for (uint32_t i = 0; i < old_cnt; i++) {
-        if (!old.values[i])
-            continue;
-        uint32_t at = slot_of(index, old.keys[i]);
-        index->keys[at] = old.keys[i];
-        index->values[at] = old.values[i];
-    }
-    free(old.keys);
-    free(old.values);
+    for (uint32_t i = 0; i < old_cnt; i++)
+        if (old[i].value)
+            *slot_of(index, old[i].key) = old[i];
+    free(old);
     return true;
 }
 
 uint32_t scan_index_get(const struct scan_index *index, uint64_t key)
 {
-    return index->values ? index->values[slot_of(index, key)] - 1 : SCAN_NONE;
+    return index->slots ? slot_of(index, key)->value - 1 : SCAN_NONE;
 }
 
 bool scan_index_put(struct scan_index *index, uint64_t key, uint32_t value)
 {
-    if ((!index->values || index->cnt * 2 > index->mask) && !index_grow(index))
+    if ((!index->slots || index->cnt * 2 > index->mask) && !index_grow(index))
         return false;
-    uint32_t at = slot_of(index, key);
-    index->cnt += index->values[at] == 0;
-    index->keys[at] = key;
-    index->values[at] = value + 1;
+    struct scan_slot *slot = slot_of(index, key);
+    index->cnt += slot->value == 0;
+    *slot = (struct scan_slot){key, value + 1};
     return true;
 }
 
 void scan_index_free(struct scan_index *index)
 {
-    free(index->keys);
-    free(index->values);
+    free(index->slots);
     memset(index, 0, sizeof *index);
 }
 
 /* ---- tables ---- */
+
+/* A table that has become large gets all the room that it may take: address space costs nothing
+ * until it is used, and what is never moved need not be copied. */
+#define LARGE (1u << 20)
+
+void *scan_array_more(void *array, uint32_t cnt, uint32_t *cap, size_t size, uint32_t max)
+{
+    uint32_t wanted = *cap ? *cap * 2 : 256;
+    void *more = NULL;
+    if (wanted * size >= LARGE && wanted < max && (more = big_alloc(max * size)) != NULL) {
+        memcpy(more, array, cnt * size);
+        free(array);
+        *cap = max;
+        return more;
+    }
+    more = realloc(array, wanted * size);
+    if (more)
+        *cap = wanted;
+    return more;
+}
 
 /* Room for one more. */
 static bool array_grow(struct scan *scan, void *array_at, uint32_t cnt, uint32_t *cap, size_t size,
@@ -94,15 +104,13 @@ static bool array_grow(struct scan *scan, void *array_at, uint32_t cnt, uint32_t
         scan->cut = true;
         return false;
     }
-    uint32_t wanted = *cap ? *cap * 2 : 256;
     memcpy(&array, array_at, sizeof array);
-    array = realloc(array, wanted * size);
+    array = scan_array_more(array, cnt, cap, size, max);
     if (!array) {
         scan->failed = true;
         return false;
     }
     memcpy(array_at, &array, sizeof array);
-    *cap = wanted;
     return true;
 }
 

@@ -137,10 +137,13 @@ struct scan_process {
     bool rings_busy;                /* has an io_uring with requests on sockets unknown */
 };
 
-/* Number -> index + 1. */
+/* Number -> place. A look at a slot is one look at memory. */
+struct scan_slot {
+    uint64_t key;
+    uint32_t value; /* place + 1; 0: free */
+};
 struct scan_index {
-    uint64_t *keys;
-    uint32_t *values;
+    struct scan_slot *slots;
     uint32_t mask, cnt;
 };
 
@@ -177,6 +180,10 @@ void scan_init(struct scan *scan, const struct kernel_options *options, struct k
 void scan_free(struct scan *scan);
 uint64_t scan_now_ns(void); /* CLOCK_MONOTONIC */
 void scan_wait_until(uint64_t then_ns);
+
+/* An array of `cnt` elements of `size` bytes, with room for more in `cap`, for `max` at most. NULL:
+ * out of memory, and the old one is as it was. */
+void *scan_array_more(void *array, uint32_t cnt, uint32_t *cap, size_t size, uint32_t max);
 
 /* NULL: out of memory or over the bound (`failed`, `cut`). A pointer is valid until the next add. */
 struct scan_socket *scan_socket_add(struct scan *scan);
