@@ -27,17 +27,15 @@ KERNEL_BPF_IMAGE(iterators);
 bool look_grow(struct look *look, void *array_at, uint32_t cnt, uint32_t *cap, size_t size)
 {
     void *array;
-    uint32_t wanted = *cap ? *cap * 2 : 256;
     if (cnt < *cap)
         return true;
     memcpy(&array, array_at, sizeof array);
-    array = realloc(array, wanted * size);
+    array = scan_array_more(array, cnt, cap, size, SCAN_HOLD_MAX);
     if (!array) {
         look->failed = true;
         return false;
     }
     memcpy(array_at, &array, sizeof array);
-    *cap = wanted;
     return true;
 }
 
@@ -160,6 +158,7 @@ static void take_socket(struct look *look, const struct record_socket *r)
     look->socket = at;
     count = &look->sightings[at].looks[look->again];
     count->references = r->references;
+    count->hash = r->hash;
     count->watch_first = look->watches[look->again].cnt;
     count->watch_cnt = 0;
 }
@@ -230,8 +229,8 @@ static void take_descriptor(struct look *look, const struct record_descriptor *r
         return;
     }
     at = scan_index_get(&look->by_sock, r->sock);
-    if (at == SCAN_NONE || (uint32_t)look->scan->sockets[at].inode != r->inode)
-        return;
+    if (at == SCAN_NONE || look->sightings[at].looks[look->again].hash != r->hash)
+        return; /* of no interest, or made since, in the memory of one that is gone */
     look->sightings[at].looks[look->again].descriptors++;
     if (look->again)
         return;

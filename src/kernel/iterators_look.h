@@ -14,6 +14,7 @@ struct count {
     uint64_t references;        /* of its file */
     uint32_t descriptors;
     uint32_t watch_first, watch_cnt; /* in `watches` of that look */
+    uint32_t hash;                   /* record_socket.hash */
 };
 
 /* A socket, beside scan.sockets[i]. */

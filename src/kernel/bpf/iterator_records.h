@@ -54,7 +54,7 @@ struct record_socket {
     __u16 local_port, remote_port;
     __u32 interface, uid, space; /* space: inode of its network namespace */
     __s32 timer_ticks; /* until it is due; may be negative */
-    __u32 pad2;
+    __u32 hash;        /* of its addresses and ports, by the kernel */
     __u8 local[16], remote[16];
     /* -- */
     __u64 inode, cred, references;
@@ -112,7 +112,7 @@ enum {
 struct record_descriptor {
     struct record_head head;
     __s32 fd;
-    __u32 flags, inode; /* inode: its low half */
+    __u32 flags, hash; /* hash: as of record_socket, so that memory used again is noticed */
     __u64 sock;
 };
 

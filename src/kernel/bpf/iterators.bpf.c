@@ -84,6 +84,7 @@ static __always_inline void fill_common(struct record_socket *r, struct sock_com
     r->state = common->skc_state;
     r->sock = (u64)common;
     r->cookie = bpf_get_socket_cookie(common);
+    r->hash = common->skc_hash;
     r->local_port = common->skc_num;
     r->remote_port = __builtin_bswap16(common->skc_dport);
     r->interface = common->skc_bound_dev_if;
@@ -381,21 +382,22 @@ static __always_inline long write_process(struct seq_file *seq, struct task_stru
 }
 
 static __always_inline long write_socket_descriptor(struct bpf_iter__task_file *ctx,
-                                                    struct task_struct *task, struct sock *sk,
-                                                    u64 inode)
+                                                    struct task_struct *task, struct sock *sk)
 {
     struct record_descriptor r = {.head = HEAD(RECORD_DESCRIPTOR, r), .fd = (s32)ctx->fd,
-                                  .sock = (u64)sk, .inode = (u32)inode};
+                                  .sock = (u64)sk, .hash = sk->__sk_common.skc_hash};
     u16 family = sk->__sk_common.skc_family;
     if (family == AF_UNIX) {
         if (!wanted.unix_too)
             return 0;
         r.flags = DESCRIPTOR_UNIX;
-    } else if (sk->sk_protocol != IPPROTO_TCP || (family != AF_INET && family != AF_INET6)) {
+    } else if (family != AF_INET && family != AF_INET6) {
         return 0;
-    } else if (sk->__sk_common.skc_state == TCP_CLOSE && wanted.states >> TCP_CLOSE & 1) {
+    } else if (sk->__sk_common.skc_state == TCP_CLOSE) { /* or none of TCP: UDP is always so */
         struct tcp_sock *tp = bpf_skc_to_tcp_sock(sk);
-        if (tp && (tp->segs_in || tp->segs_out)) /* not one that was never connected */
+        if (!tp)
+            return 0;
+        if (wanted.states >> TCP_CLOSE & 1 && (tp->segs_in || tp->segs_out)) /* was connected */
             write_socket(ctx->meta->seq, tp, true);
     }
     r.flags |= close_on_exec(task, ctx->fd);
@@ -457,7 +459,7 @@ int iterate_descriptors(struct bpf_iter__task_file *ctx)
     if (socket) {
         struct sock *sk = socket->sk;
         if (sk)
-            error |= write_socket_descriptor(ctx, task, sk, file->f_inode->i_ino);
+            error |= write_socket_descriptor(ctx, task, sk);
     } else {
         shows = (u64)file->f_op->show_fdinfo;
         if (shows && shows == at_ep_show_fdinfo)

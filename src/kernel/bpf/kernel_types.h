@@ -136,6 +136,7 @@ struct in6_addr { union { u8 u6_addr8[16]; u32 u6_addr32[4]; } in6_u; };
 struct proto;
 struct sock_common {
     union { struct { __be32 skc_daddr, skc_rcv_saddr; }; };
+    union { unsigned int skc_hash; };
     union { struct { __be16 skc_dport; u16 skc_num; }; };
     u16 skc_family;
     volatile unsigned char skc_state;
