@@ -276,18 +276,37 @@ static void news_take(struct watched *w)
     w->done = news.kind == NEWS_DONE;
 }
 
-/* True: the whole group was sent it. */
-static bool is_for_group(struct watched *w, int signal)
+/* A no-op, but it waits for the kernel's lock under which a group is sent a signal: whoever has it,
+ * all have it. */
+static void await_group(void)
+{
+    setpgid(0, getpgrp());
+}
+
+static bool was_witnessed(struct watched *w, int signal)
 {
     struct pollfd answer = {w->news, POLLIN, 0};
-    /* A no-op, but it waits for the kernel's lock under which a group is sent a signal: from then
-     * on the watcher has it, too. */
-    setpgid(0, getpgrp());
     w->witness = false;
+    await_group();
     if (sigqueue(w->watcher, WATCH_WITNESS, (union sigval){.sival_int = signal}) == 0 &&
         (poll(&answer, 1, -1) > 0 || errno == EINTR))
         news_take(w);
+    await_group();
     return w->witness;
+}
+
+/* True: the whole group was sent it. One that came meanwhile may have been witnessed with it, as
+ * equal ones are merged (but not those of real time): it is merged here, too. */
+static bool is_for_group(struct watched *w, int signal)
+{
+    const struct timespec now = {0, 0};
+    bool is = was_witnessed(w, signal), more = is && signal < SIGRTMIN;
+    sigset_t same;
+    sigemptyset(&same);
+    sigaddset(&same, signal);
+    while (more && sigtimedwait(&same, NULL, &now) == signal)
+        more = was_witnessed(w, signal);
+    return is;
 }
 
 /* What is sent to us alone is meant for the program. Once it is over it is meant for us, who wait

@@ -5,6 +5,7 @@
 """
 import json
 import os
+import pty
 import pwd
 import re
 import shutil
@@ -490,6 +491,29 @@ def signals_to_the_group(ground):
             equal(process.wait(PATIENCE_S), 45, "40 and the number of signals")
 
 
+def signals_of_a_terminal(ground):
+    """Ctrl-C reaches the program once, and nothing that lastack check needs."""
+    del ground
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.execv(LASTACK, [LASTACK, "check", "--", SUBJECT, "signal-count"])
+    with open(terminal, "r+b", buffering=0) as screen:
+        said = b""
+
+        def await_word(word, times):
+            nonlocal said
+            while said.count(word) < times:
+                more = screen.read(1000)
+                check(more, f"{word} after {said}")
+                said += more
+        await_word(b"ready", 1)
+        for times in range(1, 4):
+            screen.write(b"\x03")
+            await_word(b"heard", times)
+        os.kill(pid, signal.SIGIO)
+        equal(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), 43, "40 and the number of signals")
+
+
 def signals_after_the_end(ground):
     """When the program is over, a signal ends the waiting for what it left, and hits nobody else."""
     script = "sleep 1000 >/dev/null 2>&1 & echo $! $$; exit 7"
@@ -639,7 +663,7 @@ TESTS = [clean_program(name) for name in CLEAN] + [
     client_open, child_exit, exec_heir, dup, not_blocking, families, thread, first_thread_gone, own_tracer, many_leaks, both_ends, daemon,
     daemons_are_killed, daemons_go_on, message,
     elsewhere, elsewhere_as_nobody, fast, python_program, killed, ignore_open, suppressions, statuses,
-    killed_in_exec, wrong_usage, nested, signals_are_handed_on, signals_to_the_group, signals_after_the_end, killed_check,
+    killed_in_exec, wrong_usage, nested, signals_are_handed_on, signals_to_the_group, signals_of_a_terminal, signals_after_the_end, killed_check,
     standard_files, standard_files_closed, stopping, report_for_people, report_to_file, junit, names_of_strangers, without_privileges,
     what_may_not_be_seen]
 

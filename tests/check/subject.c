@@ -684,10 +684,11 @@ static void on_count(int signal)
     terms++;
 }
 
-/* Ends with 40 and the number of times that SIGTERM came, once it hears SIGIO. */
+/* Ends with 40 and the number of times that SIGTERM or SIGINT came, once it hears SIGIO. */
 static void run_signal_count(void)
 {
     signal(SIGTERM, on_count);
+    signal(SIGINT, on_count);
     signal(SIGIO, on_count);
     puts("ready");
     fflush(stdout);
