@@ -165,6 +165,23 @@ static void process_look(struct look *look)
     close(dir);
 }
 
+/* Connections of one MPTCP socket have one inode, which leads to one of them: what holds that one
+ * holds them all. */
+static void holds_share(struct scan *scan)
+{
+    for (uint32_t i = 0; i < scan->socket_cnt; i++) {
+        const struct scan_socket *s = &scan->sockets[i];
+        uint32_t same = s->held_by_kernel && !s->hold_cnt ? scan_by_inode(scan, s->inode) : SCAN_NONE;
+        uint32_t at = same == SCAN_NONE || same == i ? SCAN_NONE : scan->sockets[same].hold_first;
+        for (; at != SCAN_NONE; at = scan->holds[at].next) {
+            struct scan_hold from = scan->holds[at];
+            struct scan_hold *hold = scan_hold_add(scan, i, from.process, from.kind, from.fd);
+            if (hold)
+                hold->tid = from.tid;
+        }
+    }
+}
+
 int descriptors_look(struct scan *scan)
 {
     struct look look = {.scan = scan};
@@ -185,5 +202,6 @@ int descriptors_look(struct scan *scan)
     }
     numbers_end(&numbers);
     free(buffers);
+    holds_share(scan);
     return -numbers.error;
 }

@@ -128,8 +128,17 @@ static uint32_t socket_add(struct look *look, uint32_t space)
         return SCAN_NONE;
     }
     memset(&look->sightings[scan->socket_cnt - 1], 0, sizeof *look->sightings);
+    look->sightings[scan->socket_cnt - 1].next = SCAN_NONE;
     s->space = space;
     return scan->socket_cnt - 1;
+}
+
+/* Descriptors of MPTCP lead to the owner of one or more connections. */
+static void owner_enter(struct look *look, uint32_t socket, uint64_t owner)
+{
+    look->sightings[socket].next = scan_index_get(&look->by_sock, owner);
+    if (!scan_index_put(&look->by_sock, owner, socket))
+        look->failed = true;
 }
 
 /* A socket may be met twice while the kernel's table changes, and a dead one by each descriptor. */
@@ -152,6 +161,8 @@ static void take_socket(struct look *look, const struct record_socket *r)
         if (!scan_index_put(&look->by_sock, r->sock, at) ||
             (r->cookie && !scan_index_put(&look->scan->by_cookie, r->cookie, at)))
             look->failed = true;
+        if (r->owner)
+            owner_enter(look, at, r->owner);
         look->sightings[at].cred = r->cred;
         look->sightings[at].open = r->flags & SOCKET_OPEN;
     }
@@ -221,16 +232,10 @@ static void object_add(struct look *look, uint64_t address, int kind, int fd, ui
         (struct object){address, look->process, fd, waiter, (uint8_t)kind};
 }
 
-static void take_descriptor(struct look *look, const struct record_descriptor *r)
+static void descriptor_leads_to(struct look *look, uint32_t at, const struct record_descriptor *r)
 {
-    uint32_t at;
-    if (r->flags & DESCRIPTOR_UNIX) {
-        object_add(look, r->sock, RECORD_DESCRIPTOR, r->fd, 0);
-        return;
-    }
-    at = scan_index_get(&look->by_sock, r->sock);
-    if (at == SCAN_NONE || look->sightings[at].looks[look->again].hash != r->hash)
-        return; /* of no interest, or made since, in the memory of one that is gone */
+    if (look->sightings[at].looks[look->again].hash != r->hash)
+        return; /* made since, in the memory of one that is gone */
     look->sightings[at].looks[look->again].descriptors++;
     if (look->again)
         return;
@@ -240,6 +245,17 @@ static void take_descriptor(struct look *look, const struct record_descriptor *r
         return;
     h->tid = look->tid;
     h->close_on_exec = r->flags & DESCRIPTOR_CLOEXEC ? FACT_YES : FACT_NO;
+}
+
+static void take_descriptor(struct look *look, const struct record_descriptor *r)
+{
+    if (r->flags & DESCRIPTOR_UNIX) {
+        object_add(look, r->sock, RECORD_DESCRIPTOR, r->fd, 0);
+        return;
+    }
+    for (uint32_t at = scan_index_get(&look->by_sock, r->sock); at != SCAN_NONE;
+         at = look->sightings[at].next)
+        descriptor_leads_to(look, at, r);
 }
 
 static void take_special(struct look *look, const struct record_special *r)

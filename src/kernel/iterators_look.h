@@ -22,6 +22,7 @@ struct sighting {
     uint64_t cred;
     struct count looks[2];
     uint32_t left; /* references that are not explained yet */
+    uint32_t next; /* of the connections that one MPTCP socket owns; SCAN_NONE */
     bool open;     /* has a file */
 };
 
@@ -46,7 +47,7 @@ struct look {
     bool *spaces_again; /* namespaces that are worth a second look */
     uint64_t tick_ns;
     uint64_t read_ns; /* when the records under way were read */
-    struct scan_index by_sock; /* address of a socket -> its place */
+    struct scan_index by_sock; /* address of a socket -> its place; of an owner -> the first of its */
     struct sighting *sightings;
     uint32_t sighting_cap;
     struct watches watches[2];

@@ -143,12 +143,13 @@ static void name_messages(struct look *look)
         const struct object *holder = object_of(look, m->holder);
         uint32_t at = scan_index_get(&look->by_sock, m->sock);
         char where[40] = "";
-        if (at == SCAN_NONE || !look->sightings[at].left)
-            continue;
         if (holder)
             snprintf(where, sizeof where, "pid %u fd %d", look->scan->processes[holder->process].pid,
                      holder->fd);
-        hide_add(look, at, holder ? holder->process : SCAN_NONE, FACT_HOLDER_MESSAGE, 0, where);
+        for (; at != SCAN_NONE; at = look->sightings[at].next)
+            if (look->sightings[at].left)
+                hide_add(look, at, holder ? holder->process : SCAN_NONE, FACT_HOLDER_MESSAGE, 0,
+                         where);
     }
 }
 

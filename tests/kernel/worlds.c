@@ -165,11 +165,30 @@ SCENE(a_steady_socket_in_a_storm)
     close(steady.server);
 }
 
-/* Its TCP connection goes by the inode of the descriptor that leads to MPTCP. */
-SCENE_BY_PROC(a_connection_of_mptcp)
+/* Its TCP connection has the file of the descriptor, which leads to a socket of MPTCP. */
+static void check_mptcp(struct scene *s, uint64_t inode, uint32_t holder_cnt)
+{
+    int found = 0;
+    for (uint32_t i = 0; i < s->list.cnt; i++) {
+        const struct facts *f = &s->list.all[i];
+        if (f->inode != inode)
+            continue;
+        found++;
+        CHECK_EQ(f->orphan, FACT_NO);
+        CHECK_EQ(f->unaccepted, FACT_NO);
+        CHECK_EQ(f->holder_cnt, holder_cnt);
+        CHECK(holder_of(f, (uint32_t)getpid()) != NULL);
+        for (uint32_t k = 0; k < f->holder_cnt; k++)
+            CHECK_EQ(f->holders[k].kind, FACT_HOLDER_DESCRIPTOR);
+        CHECK_EQ(f->references, s->bpf ? holder_cnt : FACT_UNKNOWN);
+    }
+    CHECK_EQ(found, 1);
+}
+
+SCENE(a_connection_of_mptcp)
 {
     struct sockaddr_in to = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, IPPROTO_MPTCP), found = 0;
+    int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, IPPROTO_MPTCP);
     if (listener < 0)
         test_skip("no MPTCP here");
     REQUIRE_EQ(bind(listener, (struct sockaddr *)&to, sizeof to), 0);
@@ -177,18 +196,15 @@ SCENE_BY_PROC(a_connection_of_mptcp)
     to.sin_port = htons(port_of(listener));
     int client = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, IPPROTO_MPTCP);
     REQUIRE_EQ(connect(client, (struct sockaddr *)&to, sizeof to), 0);
+    int server = accept4(listener, NULL, NULL, SOCK_CLOEXEC), second = dup(server);
     look(s);
-    for (uint32_t i = 0; i < s->list.cnt; i++) {
-        const struct facts *f = &s->list.all[i];
-        if (f->tuple.remote_port != ntohs(to.sin_port))
-            continue;
-        found++;
-        CHECK_EQ(f->orphan, FACT_NO);
-        CHECK_EQ(f->unaccepted, FACT_NO);
-        CHECK_EQ(f->holder_cnt, 1);
-        CHECK(holder_of(f, (uint32_t)getpid()) != NULL);
-    }
-    CHECK_EQ(found, 1);
+    check_mptcp(s, inode_of(client), 1);
+    check_mptcp(s, inode_of(server), 2);
+    check_mptcp(s, inode_of(listener), 1);
+    close(second);
+    look(s);
+    check_mptcp(s, inode_of(server), 1);
+    close(server);
     close(client);
     close(listener);
 }

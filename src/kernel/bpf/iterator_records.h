@@ -54,10 +54,11 @@ struct record_socket {
     __u16 local_port, remote_port;
     __u32 interface, uid, space; /* space: inode of its network namespace */
     __s32 timer_ticks; /* until it is due; may be negative */
-    __u32 hash;        /* of its addresses and ports, by the kernel */
+    __u32 hash;        /* of its (MPTCP: its owner's) addresses and ports, by the kernel */
     __u8 local[16], remote[16];
     /* -- */
     __u64 inode, cred, references;
+    __u64 owner; /* MPTCP: the address of the socket that a descriptor leads to; else 0 */
     __u32 receive_len, send_len, unsent; /* with FIN and SYN */
     __u32 receive_window, send_window;
     __u32 data_in_ticks, data_out_ticks, ack_in_ticks; /* ages */

@@ -144,6 +144,7 @@ static __always_inline void fill_tcp(struct record_socket *r, struct tcp_sock *t
 static __always_inline void fill_file(struct record_socket *r, struct sock *sk)
 {
     struct socket *socket = sk->sk_socket;
+    struct sock *owner;
     struct file *file;
     if (!socket)
         return;
@@ -154,6 +155,11 @@ static __always_inline void fill_file(struct record_socket *r, struct sock *sk)
         r->inode = BPF_CORE_READ(with_inode, vfs_inode.i_ino);
         r->flags |= SOCKET_KERNEL;
         return;
+    }
+    owner = socket->sk;
+    if (owner && owner != sk) { /* a connection of MPTCP: its file, and what leads there, is the owner's */
+        r->owner = (u64)owner;
+        r->hash = owner->__sk_common.skc_hash;
     }
     r->flags |= SOCKET_OPEN;
     r->inode = file->f_inode->i_ino;
@@ -487,7 +493,7 @@ static int file_step(u32 i, struct message_walk *walk)
     struct file *file = NULL;
     struct socket *socket;
     struct sock *sk;
-    u16 family;
+    u16 family, protocol;
     if ((s32)i >= BPF_CORE_READ(files, count))
         return 1;
     bpf_probe_read_kernel(&file, sizeof file, (void *)((u64)files +
@@ -497,7 +503,9 @@ static int file_step(u32 i, struct message_walk *walk)
     socket = BPF_CORE_READ(file, private_data);
     sk = BPF_CORE_READ(socket, sk);
     family = BPF_CORE_READ(sk, __sk_common.skc_family);
-    if ((family != AF_INET && family != AF_INET6) || BPF_CORE_READ(sk, sk_protocol) != IPPROTO_TCP)
+    protocol = BPF_CORE_READ(sk, sk_protocol);
+    if ((family != AF_INET && family != AF_INET6) ||
+        (protocol != IPPROTO_TCP && protocol != IPPROTO_MPTCP))
         return 0;
     walk->record.sock = (u64)sk;
     WRITE(walk->seq, walk->record);
