@@ -384,12 +384,17 @@ int check_main(int argc, char **argv)
 {
     static const struct argp argp = {options, take_option, "-- PROGRAM [ARGUMENT...]", doc, NULL,
                                      NULL,    NULL};
+    char why[256];
     struct check_command c = {.check.grace_ns = GRACE_NS, .exit_code = EXIT_CODE_LEAK};
     argp_err_exit_status = EXIT_USAGE;
     argp_program_version = cli_version;
     /* In order: what follows the program's name is the program's. */
     if (argp_parse(&argp, argc, argv, ARGP_IN_ORDER, NULL, &c) != 0)
         return EXIT_USAGE;
+    if (kernel_check_proc(why, sizeof why) != 0) {
+        complain(argv[0], "nothing was run: %s", why);
+        return EXIT_USAGE;
+    }
     c.output_file = open_for(c.output, stderr);
     c.junit_file = open_for(c.junit, stdout);
     if (!c.output_file || !c.junit_file)

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The program: finds the command and hands over. */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cli/cli.h"
 #include "cli/explain.h"
@@ -77,6 +79,18 @@ static int check_output(const char *name, int status)
     return EXIT_USAGE;
 }
 
+/* Whatever is opened first must not become the standard output of somebody who closed his own. To write
+ * there stays an error. */
+static void keep_standard_numbers(void)
+{
+    int fd;
+    do
+        fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    while (fd >= 0 && fd <= STDERR_FILENO);
+    if (fd >= 0)
+        close(fd);
+}
+
 int main(int argc, char **argv)
 {
     char name[32];
@@ -102,5 +116,7 @@ int main(int argc, char **argv)
         return command->main(2, args);
     }
     argv[1] = name;
+    if (command->main != run_main) /* it hands them on as they are */
+        keep_standard_numbers();
     return check_output(name, command->main(argc - 1, argv + 1));
 }

@@ -56,6 +56,8 @@ void kernel_bpf_refused(const char *what, int error, char *why, size_t why_len)
     if (access("/sys/kernel/btf/vmlinux", F_OK) != 0)
         snprintf(why, why_len, "%s cannot be used: the kernel has no type information "
                                "(/sys/kernel/btf/vmlinux, CONFIG_DEBUG_INFO_BTF)", what);
+    else if (error == EMFILE || error == ENFILE)
+        snprintf(why, why_len, "%s cannot be used: too few open files are allowed (ulimit -n 1024)", what);
     else if (error == EPERM && locked_down())
         snprintf(why, why_len, "%s cannot be used: the kernel is locked down (confidentiality) "
                                "and lets no program look inside", what);

@@ -152,10 +152,13 @@ static void process_look(struct look *look)
     int error;
     snprintf(path, sizeof path, "%u", look->pid);
     int dir = openat(look->proc, path, O_PATH | O_DIRECTORY | O_CLOEXEC);
-    if (dir < 0)
+    if (dir < 0) {
+        look->scan->few_files |= process_is_short(errno);
         return;
+    }
     int fds = openat(dir, "fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     error = fds < 0 ? errno : table_look(look, fds);
+    look->scan->few_files |= process_is_short(error);
     if (error == EACCES || error == EPERM)
         process_denied(look, dir);
     else if (fstatat(dir, "task", &task, 0) == 0 && task.st_nlink > 3)

@@ -368,7 +368,7 @@ static int pass_space(struct look *look, struct bpf_object *object, uint32_t spa
         return pass(look, object, name);
     here = open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC);
     if (here < 0 || s->fd < 0 || setns(s->fd, CLONE_NEWNET) != 0) {
-        look->scan->unseen_spaces += !look->again;
+        look->scan->unseen_spaces += !look->again && s->diag >= 0; /* else it is counted */
     } else {
         error = pass(look, object, name);
         if (setns(here, CLONE_NEWNET) != 0 && !error)

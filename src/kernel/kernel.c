@@ -136,12 +136,12 @@ static int plain_look(struct scan *scan, char *why, size_t why_len)
     const struct kernel_options *o = scan->options;
     int error = sockets_look(scan, states_of(o), why, why_len);
     if (!error && !o->no_holders && (error = descriptors_look(scan)) != 0)
-        snprintf(why, why_len, "/proc cannot be read (%s): mount it, or ask without holders",
-                 strerror(-error));
+        snprintf(why, why_len, "/proc cannot be read: %s%s", strerror(-error),
+                 process_is_short(-error) ? " (allow more: ulimit -n 1024)" : "");
     if (error)
         return error;
     scan->holders_all = !o->no_holders && proc_is_whole(scan) && scan->holders_all &&
-                        scan->unseen_processes == 0;
+                        scan->unseen_processes == 0 && !scan->few_files;
     if (!o->no_details && !o->no_holders && (!o->states || o->states & 1u << LASTACK_CLOSED))
         dead_look(scan);
     join_choose(scan);
@@ -159,9 +159,13 @@ static void say_unseen(struct scan *scan)
 {
     struct text *out = &scan->view->unseen;
     if (scan->unseen_processes)
-        text_printf(out, "the descriptors of %u processes of other users could not be looked at: "
-                    "root could (sudo lastack why)\n", scan->unseen_processes);
-    if (scan->unseen_spaces)
+        text_printf(out, "the descriptors of %u processes of other users, and their network "
+                    "namespaces, could not be looked at: root could (sudo lastack why)\n",
+                    scan->unseen_processes);
+    if (scan->few_files)
+        text_add(out, "too few open files are allowed to look at all processes and network namespaces: "
+                      "ulimit -n 1024\n");
+    else if (scan->unseen_spaces)
         text_printf(out, "%u other network namespaces could not be entered: root could\n",
                     scan->unseen_spaces);
     if (scan->cut)
@@ -169,9 +173,26 @@ static void say_unseen(struct scan *scan)
                  "port, process or state\n");
 }
 
+/* Without a /proc of ours nobody can be named who holds anything; states and queues can be told. */
+static int proc_look(struct scan *scan, char *why, size_t why_len)
+{
+    char lack[256];
+    int error = kernel_check_proc(lack, sizeof lack);
+    if (!error)
+        return 0;
+    if (!scan->options->no_holders) {
+        snprintf(why, why_len, "%s", lack);
+        return error;
+    }
+    text_printf(&scan->view->unseen, "%s\n", lack);
+    return 0;
+}
+
 static int look(struct scan *scan, struct facts_list *list, char *why, size_t why_len)
 {
-    int error = namespaces_look(scan, why, why_len);
+    int error = proc_look(scan, why, why_len);
+    if (!error)
+        error = namespaces_look(scan, why, why_len);
     if (!error && !exact_look(scan))
         error = plain_look(scan, why, why_len);
     if (error)

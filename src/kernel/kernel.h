@@ -55,6 +55,10 @@ struct kernel_process {
 };
 bool kernel_process_look(struct kernel_process *process, uint32_t pid);
 
+/* 0 if /proc tells of processes by the numbers that we have for them; else -errno, and a sentence about
+ * what that hides and what would help. */
+int kernel_check_proc(char *why, size_t why_len);
+
 /* The cookie of descriptor `fd` of process `pid` (pidfd_getfd, SO_COOKIE); 0: none or not allowed. */
 uint64_t kernel_descriptor_cookie(uint32_t pid, int fd);
 

@@ -68,6 +68,7 @@ static void find_by_processes(struct scan *scan, char *buffer)
         struct scan_space *space = space_add(scan, inode);
         if (space)
             space->fd = openat(proc, path, O_RDONLY | O_CLOEXEC);
+        scan->few_files |= space && space->fd < 0 && process_is_short(errno);
     }
     numbers_end(&numbers);
 }
@@ -185,6 +186,7 @@ static void *spaces_enter(void *arg)
             continue;
         if (space->fd >= 0 && setns(space->fd, CLONE_NEWNET) == 0)
             space_enter(space);
+        scan->few_files |= process_is_short(-space->diag);
     }
     return NULL;
 }
@@ -208,6 +210,18 @@ static void others_look(struct scan *scan, dev_t device)
         scan->unseen_spaces += !scan->spaces[i].here && scan->spaces[i].diag < 0;
 }
 
+/* Everybody may ask, so what refuses is no lack of rights. */
+static void say_refused(int error, char *why, size_t why_len)
+{
+    const char *hint = process_is_short(error) ? "allow more: ulimit -n 1024"
+                       : error == EPROTONOSUPPORT
+                           ? "the kernel has no sock_diag: CONFIG_INET_DIAG"
+                           : "a filter of system calls (a sandbox, seccomp) may forbid netlink: run "
+                             "lastack outside of it";
+    snprintf(why, why_len, "the kernel cannot be asked for its sockets (sock_diag: %s); %s",
+             strerror(error), hint);
+}
+
 int namespaces_look(struct scan *scan, char *why, size_t why_len)
 {
     struct stat own;
@@ -218,8 +232,7 @@ int namespaces_look(struct scan *scan, char *why, size_t why_len)
     space->here = true;
     space_enter(space);
     if (space->diag < 0) {
-        snprintf(why, why_len, "the kernel cannot be asked for its sockets (sock_diag: %s)",
-                 strerror(-space->diag));
+        say_refused(-space->diag, why, why_len);
         return space->diag;
     }
     if (known && !scan->options->here_only)

@@ -5,16 +5,53 @@
 #include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
+#include <sys/vfs.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "kernel/kernel.h"
 
 #define TEXT_LEN 65536
+
+bool process_is_short(int error)
+{
+    return error == EMFILE || error == ENFILE;
+}
+
+int kernel_check_proc(char *why, size_t why_len)
+{
+    struct statfs look;
+    struct rlimit limit = {0};
+    char self[16] = "";
+    int fd = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC), error = fd < 0 ? errno : 0;
+    bool is_proc = fd >= 0 && fstatfs(fd, &look) == 0 && look.f_type == PROC_SUPER_MAGIC;
+    bool is_ours = is_proc && readlinkat(fd, "self", self, sizeof self - 1) > 0;
+    if (fd >= 0)
+        close(fd);
+    if (process_is_short(error)) {
+        getrlimit(RLIMIT_NOFILE, &limit);
+        snprintf(why, why_len, "only %llu open files are allowed, too few to look at processes: "
+                 "ulimit -n 1024", (unsigned long long)limit.rlim_cur);
+        return -error;
+    }
+    if (!is_proc || !is_ours) {
+        snprintf(why, why_len, "/proc is not mounted%s: no process that holds a connection and no other "
+                 "network namespace can be seen (mount -t proc proc /proc)",
+                 is_proc ? " for this process namespace" : error ? "" : ", or is no proc");
+        return error ? -error : -ENOENT;
+    }
+    if (strtol(self, NULL, 10) == getpid())
+        return 0;
+    snprintf(why, why_len, "/proc is that of another process namespace, with other numbers than ours: "
+             "mount one of ours (mount -t proc proc /proc), or run lastack outside of this namespace");
+    return -EXDEV;
+}
 
 int process_open(uint32_t pid)
 {

@@ -11,6 +11,8 @@
 
 #include "doctor/facts.h"
 
+/* Of a failed open: our own limit, and no right or file, was missing. */
+bool process_is_short(int error);
 /* /proc/PID, for paths below it; -errno. */
 int process_open(uint32_t pid);
 /* A file below an open directory, NUL-terminated: its length, or -errno. */

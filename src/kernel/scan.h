@@ -173,6 +173,7 @@ struct scan {
     bool watchers_all;   /* every epoll could be looked at */
     uint32_t unseen_processes, unseen_spaces, unseen_epolls;
     bool cut;            /* a bound was reached */
+    bool few_files;      /* our own limit of open files was */
     bool failed;         /* out of memory */
 };
 

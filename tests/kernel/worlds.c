@@ -6,6 +6,8 @@
 #include <net/if.h>
 #include <sched.h>
 #include <sys/ioctl.h>
+#include <sys/mount.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -114,6 +116,73 @@ SCENE_BY_PROC(without_rights_it_says_what_it_cannot_see)
     CHECK_EQ(WEXITSTATUS(status), 0);
     close(e.client);
     close(e.server);
+}
+
+/* A look in a world of its own must end with an error that says `word`; without holders it need not. */
+static int look_and_fail(const char *word)
+{
+    struct kernel_options options = {.no_bpf = true, .here_only = true};
+    struct facts_list list;
+    struct kernel_view view;
+    char why[512] = "";
+    facts_list_init(&list);
+    kernel_view_init(&view);
+    CHECK(facts_from_kernel(&list, &options, &view, why, sizeof why) < 0);
+    CHECK(strstr(why, word) != NULL);
+    options.no_details = options.no_holders = true;
+    if (facts_from_kernel(&list, &options, &view, why, sizeof why) == 0)
+        CHECK(strstr(text_string(&view.unseen), word) != NULL);
+    facts_list_free(&list);
+    kernel_view_free(&view);
+    return test_state.failure_cnt ? 1 : 0;
+}
+
+static int look_without_proc(void)
+{
+    if (unshare(CLONE_NEWNS) != 0 || mount("", "/", "", MS_REC | MS_PRIVATE, NULL) != 0 ||
+        mount("none", "/proc", "tmpfs", 0, NULL) != 0)
+        return 2;
+    return look_and_fail("/proc is not mounted");
+}
+
+static int look_with_few_files(void)
+{
+    struct rlimit none = {3, 3};
+    if (setrlimit(RLIMIT_NOFILE, &none) != 0)
+        return 2;
+    return look_and_fail("ulimit -n");
+}
+
+/* The numbers of another process namespace would mislead. */
+static int look_at_numbers_of_others(void)
+{
+    int status;
+    if (unshare(CLONE_NEWPID) != 0)
+        return 2;
+    pid_t pid = fork();
+    if (pid == 0)
+        _exit(look_and_fail("another process namespace"));
+    return waitpid(pid, &status, 0) == pid && WIFEXITED(status) ? WEXITSTATUS(status) : 3;
+}
+
+static void check_apart(int (*play)(void))
+{
+    int status;
+    fflush(stdout);
+    pid_t pid = fork();
+    if (pid == 0)
+        _exit(play());
+    REQUIRE_EQ(waitpid(pid, &status, 0), pid);
+    CHECK(WIFEXITED(status));
+    CHECK_EQ(WEXITSTATUS(status), 0);
+}
+
+SCENE_BY_PROC(without_a_proc_of_ours_it_is_told)
+{
+    (void)s;
+    check_apart(look_without_proc);
+    check_apart(look_with_few_files);
+    check_apart(look_at_numbers_of_others);
 }
 
 /* ---- while everything changes ---- */
