@@ -161,13 +161,28 @@ static void put_places(const struct screen *screen, const struct facts_list *lis
 
 /* ---- the other end ---- */
 
+/* Nothing answers for it but a RST. */
+static void put_gone(const struct screen *screen, const struct facts *f)
+{
+    struct text line;
+    text_init(&line);
+    text_add(&line, "is gone: nothing has ");
+    words_end(&line, &f->tuple.remote, f->tuple.remote_port);
+    text_add(&line, " any more; whatever is sent there is answered by a RST");
+    screen_paragraph(screen, "  ", text_string(&line));
+    text_free(&line);
+}
+
 static void put_peer(const struct screen *screen, const struct catch *catch, const struct facts *f)
 {
-    const struct facts *peer =
-        f->peer_id ? facts_list_find_in(&catch->list, f->stack, f->peer_id) : NULL;
-    if (!peer)
+    const struct facts *peer = facts_list_peer(&catch->list, f);
+    if (!peer && f->peer_end != FACT_PEER_GONE)
         return;
     put_title(screen, "The other end, on this machine");
+    if (!peer) {
+        put_gone(screen, f);
+        return;
+    }
     why_put_head(screen, "  ", catch, peer);
     for (uint32_t i = 0; i < peer->holder_cnt; i++) {
         struct text line;
@@ -176,7 +191,10 @@ static void put_peer(const struct screen *screen, const struct catch *catch, con
         screen_paragraph(screen, "  ", text_string(&line));
         text_free(&line);
     }
-    if (!peer->holder_cnt)
+    if (f->peer_end == FACT_PEER_ORPHAN)
+        fputs("  no program holds it: it was closed, and only waits for the end from here\n",
+              screen->file);
+    else if (!peer->holder_cnt)
         fputs("  no process is known to hold it\n", screen->file);
 }
 

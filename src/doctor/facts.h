@@ -163,6 +163,15 @@ struct fact_call {
 
 #define FACT_CLOSE_MAX 8 /* the newest closes that are kept */
 
+/* What has become of the other end, as far as it can be seen from this machine. */
+enum fact_peer {
+    FACT_PEER_UNKNOWN, /* elsewhere, or not looked for */
+    FACT_PEER_HERE,    /* among the records (peer_id), and a program may hold it */
+    FACT_PEER_ORPHAN,  /* among the records, and no program holds it: nobody reads it */
+    FACT_PEER_GONE,    /* was here, and nothing has it any more: what is sent there is answered by a RST */
+    FACT_PEER_CNT
+};
+
 /* Where a record lives. Kernel records have stack "kernel", or "kernel@NAME" for the sockets of
  * another network namespace (NAME: of ip netns, or its inode number). */
 enum fact_source { FACT_SOURCE_LASTACK, FACT_SOURCE_KERNEL, FACT_SOURCE_CNT };
@@ -178,6 +187,7 @@ struct facts {
     fact_bool passive;        /* came in through a listener */
     uint64_t peer_id;         /* the other end: in the same stack, or in another network namespace
                                  of the kernel (facts_list_peer); 0: not here */
+    enum fact_peer peer_end;  /* GONE: by the source; else relate */
     uint64_t relay_id;        /* likely the other leg of a proxy (relate); 0: none */
     uint64_t alike_cnt;       /* that this side opened and the peer has ended: how many the same
                                  process has to the same service, itself among them (relate) */
@@ -298,7 +308,10 @@ struct facts *facts_list_peer(const struct facts_list *list, const struct facts 
 uint64_t facts_age(const struct facts *facts);
 /* Put a program's name wherever this pid stands without one. */
 void facts_list_name(struct facts_list *list, uint32_t pid, const char *program);
-/* Fill what follows from the list as a whole: peer_id (mirrored tuples), listener_id, relay_id,
+/* Mark where the other end is gone: for a source whose records from `first` on are all connections of
+ * one stack (names, addresses and states are filled in). */
+void facts_list_mark_gone(struct facts_list *list, uint32_t first);
+/* Fill what follows from the list as a whole: peer_id, peer_end (mirrored tuples), listener_id, relay_id,
  * alike_cnt, programs of callers that are holders elsewhere. From then on, until the next add,
  * facts_list_find is quick. */
 void facts_list_relate(struct facts_list *list);

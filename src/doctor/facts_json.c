@@ -29,6 +29,7 @@ static const char *const call_words[FACT_CALL_KIND_CNT] = {
 static const char *const watch_words[FACT_WATCH_KIND_CNT] = {
     "epoll", "poll", "call", "ring", "other",
 };
+static const char *const peer_words[FACT_PEER_CNT] = {"unknown", "here", "orphan", "gone"};
 static const char *const source_words[FACT_SOURCE_CNT] = {"lastack", "kernel"};
 static const char *const timer_words[] = {
     [LASTACK_TIMER_NONE] = "none",
@@ -222,6 +223,7 @@ static const struct member facts_members[] = {
     MEMBER(struct facts, error, MEMBER_INT),
     MEMBER(struct facts, last_error, MEMBER_INT),
     QUIET_ENUM(struct facts, source, source_words),
+    QUIET_ENUM(struct facts, peer_end, peer_words),
     QUIET(struct facts, relay_id, MEMBER_ID),
     QUIET(struct facts, alike_cnt, MEMBER_NUMBER),
     QUIET(struct facts, inode, MEMBER_ID),

@@ -123,7 +123,11 @@ const char *ladder_wire(const struct facts *f, int how)
     if (how == LASTACK_END_RST)
         return is_silent(f) ? "nothing leaves; what is queued is lost"
                             : "a RST; what is queued is lost";
-    return fin_is_out(f) ? "nothing: our FIN is out already" : "what is queued, then a FIN";
+    if (fin_is_out(f))
+        return "nothing: our FIN is out already";
+    return f->peer_end == FACT_PEER_GONE
+               ? "what is queued, or a FIN if nothing is; a RST comes back, and that ends it"
+               : "what is queued, then a FIN";
 }
 
 const char *ladder_owner(const struct facts *f, int how)
@@ -139,8 +143,21 @@ const char *ladder_owner(const struct facts *f, int how)
     return "the next call gives an error, then send() gives EPIPE and recv() gives 0";
 }
 
+/* There is nobody who could see anything; NULL: there may be. */
+static const char *peer_absent(const struct facts *f)
+{
+    if (f->peer_end == FACT_PEER_GONE)
+        return "is gone: nothing here has its end of the connection any more";
+    if (f->peer_end == FACT_PEER_ORPHAN)
+        return "no program holds it any more, so nobody reads what arrives";
+    return NULL;
+}
+
 const char *ladder_peer(const struct facts *f, int how)
 {
+    const char *absent = peer_absent(f);
+    if (absent)
+        return absent;
     if (how == LASTACK_END_RST)
         return is_silent(f) ? "nothing until it sends something: no RST leaves from this state; end its "
                                  "end too"

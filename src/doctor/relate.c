@@ -157,17 +157,28 @@ static bool take_peer(void *context, struct facts *f)
     return true;
 }
 
+static struct lastack_tuple mirror_of(const struct facts *f)
+{
+    return (struct lastack_tuple){f->tuple.remote, f->tuple.local, f->tuple.remote_port,
+                                  f->tuple.local_port};
+}
+
+static void peer_put(struct facts *f, const struct facts *peer)
+{
+    f->peer_id = peer->id;
+    f->peer_end = peer->orphan == FACT_YES ? FACT_PEER_ORPHAN : FACT_PEER_HERE;
+}
+
 /* Stacks are worlds of their own: 127.0.0.1 is somebody else in each. Namespaces of the kernel talk
  * to each other; a pair of addresses that is found there just once at either end is one connection.
  */
 static void relate_peer(const struct table *table, struct facts *f)
 {
-    struct lastack_tuple mirror = {f->tuple.remote, f->tuple.local, f->tuple.remote_port,
-                                   f->tuple.local_port};
+    struct lastack_tuple mirror = mirror_of(f);
     struct search search = {.of = f}, back = {.of = NULL};
     table_each(table, &mirror, take_peer, &search);
     if (search.here) {
-        f->peer_id = search.here->id;
+        peer_put(f, search.here);
         return;
     }
     if (search.elsewhere_cnt != 1 || is_loopback(&f->tuple.local))
@@ -175,7 +186,44 @@ static void relate_peer(const struct table *table, struct facts *f)
     back.of = search.elsewhere;
     table_each(table, &f->tuple, take_peer, &back);
     if (!back.here && back.elsewhere_cnt == 1)
-        f->peer_id = search.elsewhere->id;
+        peer_put(f, search.elsewhere);
+}
+
+/* ---- ends that are gone ---- */
+
+/* Who talks to a loopback address, or to its own, talks to a connection of its own stack. */
+static bool is_within(const struct facts *f)
+{
+    return is_loopback(&f->tuple.remote) ||
+           memcmp(&f->tuple.remote, &f->tuple.local, sizeof f->tuple.local) == 0;
+}
+
+static bool is_half_closed(const struct facts *f)
+{
+    return f->state == LASTACK_CLOSE_WAIT || f->state == LASTACK_FIN_WAIT_1 ||
+           f->state == LASTACK_FIN_WAIT_2 || f->state == LASTACK_CLOSING ||
+           f->state == LASTACK_LAST_ACK;
+}
+
+void facts_list_mark_gone(struct facts_list *list, uint32_t first)
+{
+    struct table table;
+    bool any = false;
+    for (uint32_t i = first; i < list->cnt && !any; i++)
+        any = is_half_closed(&list->all[i]) && is_within(&list->all[i]);
+    if (!any || list->failed || !table_fill(&table, list))
+        return;
+    for (uint32_t i = first; i < list->cnt; i++) {
+        struct facts *f = &list->all[i];
+        struct lastack_tuple mirror = mirror_of(f);
+        struct search search = {.of = f};
+        if (!is_half_closed(f) || !is_within(f))
+            continue;
+        table_each(&table, &mirror, take_peer, &search);
+        if (!search.here)
+            f->peer_end = FACT_PEER_GONE;
+    }
+    free(table.places);
 }
 
 /* ---- listeners ---- */

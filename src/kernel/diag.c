@@ -84,7 +84,7 @@ void diag_read_tcp(struct scan_tcp *to, const void *from, size_t len)
         memcpy(&to->receive_window, (const char *)from + TCP_INFO_RECEIVE_WINDOW, sizeof(uint32_t));
 }
 
-/* Several of them share the inode of one descriptor, which is found for one of them only. */
+/* Several of them share the inode of one descriptor. */
 static bool is_mptcp(const struct nlattr *ulp)
 {
     const struct nlattr *a;
@@ -286,21 +286,51 @@ int diag_dump_again(struct scan *scan, uint32_t space, uint32_t states)
     return dump(&visit, states);
 }
 
+/* Names the connection from `local` to `remote`. */
+static void request_name(struct request *request, const struct scan_socket *s,
+                         const struct lastack_address *local, const struct lastack_address *remote)
+{
+    bool ip4 = s->family == AF_INET;
+    memcpy(request->body.id.idiag_src, local->bytes + (ip4 ? 12 : 0), ip4 ? 4 : 16);
+    memcpy(request->body.id.idiag_dst, remote->bytes + (ip4 ? 12 : 0), ip4 ? 4 : 16);
+}
+
 void diag_look_again(struct scan *scan, uint32_t socket)
 {
     struct scan_socket *s = &scan->sockets[socket];
     struct visit visit = {.scan = scan, .space = s->space, .again = true};
     int fd = scan->spaces[s->space].diag;
-    bool ip4 = s->family == AF_INET;
     struct request request = {
         .body = {.sdiag_family = s->family,
                  .id = {.idiag_sport = htons(s->tuple.local_port),
                         .idiag_dport = htons(s->tuple.remote_port),
                         .idiag_if = s->interface,
                         .idiag_cookie = {(uint32_t)s->cookie, (uint32_t)(s->cookie >> 32)}}}};
-    memcpy(request.body.id.idiag_src, s->tuple.local.bytes + (ip4 ? 12 : 0), ip4 ? 4 : 16);
-    memcpy(request.body.id.idiag_dst, s->tuple.remote.bytes + (ip4 ? 12 : 0), ip4 ? 4 : 16);
+    request_name(&request, s, &s->tuple.local, &s->tuple.remote);
     s->gone = true;
     if (request_send(fd, &request) == 0)
         answers_read(fd, &visit, true);
+}
+
+/* Without a connection of this name the kernel answers with a listener, or that there is none. */
+bool diag_has_peer(const struct scan *scan, uint32_t socket)
+{
+    const struct scan_socket *s = &scan->sockets[socket];
+    int fd = scan->spaces[s->space].diag;
+    char answer[8192] __attribute__((aligned(8)));
+    const struct nlmsghdr *head = (const void *)answer;
+    struct request request = {
+        .body = {.sdiag_family = s->family,
+                 .id = {.idiag_sport = htons(s->tuple.remote_port),
+                        .idiag_dport = htons(s->tuple.local_port),
+                        .idiag_cookie = {INET_DIAG_NOCOOKIE, INET_DIAG_NOCOOKIE}}}};
+    request_name(&request, s, &s->tuple.remote, &s->tuple.local);
+    if (fd < 0 || request_send(fd, &request) != 0)
+        return true;
+    ssize_t len = recv(fd, answer, sizeof answer, 0);
+    if (len < 0 || !mnl_nlmsg_ok(head, (int)len))
+        return true;
+    if (head->nlmsg_type == NLMSG_ERROR)
+        return ((const struct nlmsgerr *)mnl_nlmsg_get_payload(head))->error != -ENOENT;
+    return ((const struct inet_diag_msg *)mnl_nlmsg_get_payload(head))->idiag_state != LINUX_LISTEN;
 }

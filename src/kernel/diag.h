@@ -15,5 +15,7 @@ int diag_dump_again(struct scan *scan, uint32_t space, uint32_t states);
 void diag_look_again(struct scan *scan, uint32_t socket);
 /* What a struct tcp_info of `len` bytes says. */
 void diag_read_tcp(struct scan_tcp *to, const void *info, size_t len);
+/* Whether somebody has the other end of it, in its own namespace; true if that cannot be known. */
+bool diag_has_peer(const struct scan *scan, uint32_t socket);
 
 #endif

@@ -391,6 +391,7 @@ static void put_one(struct scan *scan, struct facts_list *list, const struct lis
     f->error = s->error;
     if (s->linux_state == LINUX_FIN_WAIT2)
         f->fin_acked = FACT_YES;
+    f->peer_end = s->peer_gone ? FACT_PEER_GONE : FACT_PEER_UNKNOWN;
     put_shut(f, s);
     put_queues(f, s);
     put_ages(f, s);

@@ -16,6 +16,7 @@
 #include "kernel/details.h"
 #include "kernel/diag.h"
 #include "kernel/epoll.h"
+#include "kernel/gone.h"
 #include "kernel/hidden.h"
 #include "kernel/iterators.h"
 #include "kernel/join.h"
@@ -110,6 +111,7 @@ static bool exact_look(struct scan *scan)
     join_choose(scan);
     join_weigh(scan);
     again_look(scan);
+    gone_look(scan);
     return true;
 }
 
@@ -149,6 +151,7 @@ static int plain_look(struct scan *scan, char *why, size_t why_len)
     if (!o->no_details)
         again_look(scan);
     if (!o->no_details && !o->no_holders) {
+        gone_look(scan);
         hidden_look(scan);
         epoll_look(scan);
     }

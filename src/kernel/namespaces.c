@@ -168,6 +168,24 @@ static void fin_wait_read(struct scan_space *space)
         fclose(file);
 }
 
+/* No interface lets loopback addresses through. */
+static bool is_local_only(void)
+{
+    DIR *dir = opendir("/proc/sys/net/ipv4/conf");
+    const struct dirent *entry;
+    char path[300], text[16];
+    bool only = dir != NULL;
+    while (only && (entry = readdir(dir))) {
+        if (entry->d_name[0] == '.')
+            continue;
+        snprintf(path, sizeof path, "%s/route_localnet", entry->d_name);
+        only = process_read(dirfd(dir), path, text, sizeof text) > 0 && text[0] == '0';
+    }
+    if (dir)
+        closedir(dir);
+    return only;
+}
+
 /* What is asked once from inside; the socket stays in its namespace whoever uses it. */
 static void space_enter(struct scan_space *space)
 {
@@ -175,6 +193,7 @@ static void space_enter(struct scan_space *space)
     ports_read(space);
     fin_wait_read(space);
     space->empty = is_empty();
+    space->local_only = !space->empty && is_local_only();
 }
 
 static void *spaces_enter(void *arg)

@@ -46,6 +46,7 @@ struct scan_space {
     bool empty;    /* has no TCP sockets: a dump would walk the kernel's whole table for nothing */
     uint16_t port_low, port_high; /* ephemeral; 0: unknown */
     uint32_t fin_wait_ms;         /* tcp_fin_timeout; 0: unknown */
+    bool local_only;              /* loopback addresses are not routed (route_localnet) */
 };
 
 /* What of struct tcp_info we keep. Ages in ms, FACT_UNKNOWN as in the facts. */
@@ -77,6 +78,7 @@ struct scan_socket {
     bool wanted;                   /* passes the options */
     bool interesting;              /* worth details: more than a quiet connection */
     fact_bool moved;               /* between two looks */
+    bool peer_gone;                /* nothing in its namespace has the other end any more */
     bool gone, changed;            /* at the second look: not there, or in another state */
 
     uint32_t hold_first; /* chain of holds through `next`; SCAN_NONE */

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <netinet/in.h>
 
+#include "doctor/ladder.h"
 #include "doctor/rules.h"
 #include "doctor/sources/stack.h"
 #include "doctor/text.h"
@@ -261,6 +262,31 @@ TEST(unaccepted_and_orphan)
     CHECK_EQ(f->timer, LASTACK_TIMER_FIN_WAIT);
     REQUIRE(finding_about(&w, f));
     CHECK_STR(finding_about(&w, f)->class, CLASS_ORPHAN);
+    finish(&w);
+}
+
+/* The end that closed waits a minute for the other one. */
+TEST(the_other_end_may_be_gone)
+{
+    struct world w;
+    begin_accepted(&w);
+    CHECK_EQ(look(&w, true)->peer_end, FACT_PEER_HERE);
+    CHECK_EQ(lastack_close(w.client, w.out), 0);
+    run(&w, 1000);
+    const struct facts *f = look(&w, true);
+    CHECK_EQ(f->state, LASTACK_CLOSE_WAIT);
+    CHECK_EQ(f->peer_end, FACT_PEER_ORPHAN);
+    CHECK(strstr(ladder_peer(f, SHUT_WR), "no program holds it"));
+    run(&w, 120000);
+    f = look(&w, true);
+    CHECK_EQ(f->state, LASTACK_CLOSE_WAIT);
+    CHECK_EQ(f->peer_id, 0);
+    CHECK_EQ(f->peer_end, FACT_PEER_GONE);
+    CHECK(strstr(ladder_peer(f, SHUT_WR), "is gone"));
+    CHECK(strstr(ladder_wire(f, SHUT_WR), "RST"));
+    CHECK_EQ(lastack_shutdown(w.server, w.in, SHUT_WR), 0);
+    run(&w, 1000);
+    CHECK_EQ(look(&w, true)->error, ECONNRESET);
     finish(&w);
 }
 

@@ -6,6 +6,7 @@
 #include <net/if.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <sched.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
@@ -137,6 +138,93 @@ SCENE(an_orphan_that_waits_for_its_peer)
     CHECK_EQ(f->fin_acked, FACT_YES);
     e.client = -1;
     ends_close(e);
+}
+
+/* So long orphans of this namespace wait for their peer: 60 s unless somebody says otherwise. */
+static void orphans_wait(const char *seconds)
+{
+    int fd = open("/proc/sys/net/ipv4/tcp_fin_timeout", O_WRONLY | O_CLOEXEC);
+    REQUIRE(fd >= 0);
+    REQUIRE_EQ(write(fd, seconds, strlen(seconds)), strlen(seconds));
+    close(fd);
+}
+
+static void gone_scene(struct scene *s, bool called)
+{
+    int listener = listen_on(AF_INET, 4);
+    struct ends e = ends_of(listener), alive = ends_of(listener);
+    int stays = called ? e.server : e.client;
+    orphans_wait("1");
+    shutdown(called ? alive.client : alive.server, SHUT_WR);
+    close(called ? e.client : e.server);
+    wait_readable(stays);
+    LOOK_UNTIL(s, facts_of(s, stays)->peer_end == FACT_PEER_GONE);
+    orphans_wait("60");
+    CHECK_EQ(facts_of(s, stays)->state, LASTACK_CLOSE_WAIT);
+    CHECK_EQ(facts_of(s, stays)->peer_id, 0);
+    CHECK_EQ(facts_of(s, alive.server)->peer_end, FACT_PEER_HERE);
+    CHECK_EQ(facts_of(s, alive.client)->peer_end, FACT_PEER_HERE);
+    int error = 0;
+    socklen_t len = sizeof error;
+    struct pollfd end = {.fd = stays};
+    shutdown(stays, SHUT_WR); /* is answered by a reset, and not by an acknowledgment */
+    REQUIRE_EQ(poll(&end, 1, 20000), 1);
+    REQUIRE_EQ(getsockopt(stays, SOL_SOCKET, SO_ERROR, &error, &len), 0);
+    CHECK_EQ(error, ECONNRESET);
+    close(stays);
+    close(listener);
+    ends_close(alive);
+}
+
+SCENE(a_caller_that_is_gone)
+{
+    gone_scene(s, true);
+}
+
+SCENE(a_callee_that_is_gone)
+{
+    gone_scene(s, false);
+}
+
+SCENE(the_other_end_is_here_or_an_orphan)
+{
+    struct ends e = ends_make();
+    look(s);
+    CHECK_EQ(facts_of(s, e.server)->peer_end, FACT_PEER_HERE);
+    shutdown(e.client, SHUT_WR);
+    wait_readable(e.server);
+    look(s);
+    CHECK_EQ(facts_of(s, e.server)->peer_end, FACT_PEER_HERE);
+    close(e.client);
+    look(s);
+    CHECK_EQ(facts_of(s, e.server)->peer_end, FACT_PEER_ORPHAN);
+    close(e.server);
+}
+
+/* Under another name it would still be there. */
+SCENE(an_end_with_another_name_is_not_gone)
+{
+    int listener = listen_on(AF_INET, 4), other = listen_on(AF_INET, 4);
+    struct ends e = ends_of(listener);
+    struct sockaddr_in name;
+    socklen_t len = sizeof name;
+    REQUIRE_EQ(getsockname(e.client, (struct sockaddr *)&name, &len), 0);
+    orphans_wait("1");
+    close(e.client);
+    wait_readable(e.server);
+    LOOK_UNTIL(s, facts_of(s, e.server)->peer_end == FACT_PEER_GONE);
+    orphans_wait("60");
+    int again = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), on = 1;
+    REQUIRE_EQ(setsockopt(again, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on), 0);
+    REQUIRE_EQ(bind(again, (struct sockaddr *)&name, sizeof name), 0);
+    REQUIRE_EQ(getsockname(other, (struct sockaddr *)&name, &len), 0);
+    REQUIRE_EQ(connect(again, (struct sockaddr *)&name, sizeof name), 0);
+    look(s); /* as if it had been redirected to `listener` */
+    CHECK_EQ(facts_of(s, e.server)->peer_end, FACT_PEER_UNKNOWN);
+    close(again);
+    close(e.server);
+    close(listener);
+    close(other);
 }
 
 /* A FIN behind data that the peer does not read, of a holder and of an orphan. */

@@ -305,5 +305,6 @@ void facts_from_stack(struct facts_list *list, const lastack *stack, uint64_t no
         put_one(&s, &info);
     if (!list->failed)
         put_history(&s, first);
+    facts_list_mark_gone(list, first);
     facts_list_relate(list);
 }
