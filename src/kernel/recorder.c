@@ -33,6 +33,7 @@ struct recorder {
     struct recorder_about about;
     uint32_t about_id;
     int about_fd, count_fd;
+    bool casts; /* the kernel has bpf_rdonly_cast (Linux 6.2) */
     struct ring_buffer *news, *events;
     struct recorder_names *names;
     recorder_tell *tell;
@@ -97,6 +98,7 @@ static int choose_kernel_points(struct recorder *r, struct text *unseen, char *w
             result = -ENOSYS;
         }
     }
+    r->casts = btf__find_by_name_kind(btf, "bpf_rdonly_cast", BTF_KIND_FUNC) > 0;
     btf__free(btf);
     return result;
 }
@@ -141,7 +143,8 @@ static void configure(struct recorder *r)
     struct recorder_config *config = map ? (void *)bpf_map__initial_value(map, &len) : NULL;
     if (config && len >= sizeof *config)
         *config = (struct recorder_config){
-            .lines = o->lines, .events = o->events, .pid = o->pid, .sample = o->sample, .port = o->port};
+            .lines = o->lines, .events = o->events, .pid = o->pid, .sample = o->sample, .port = o->port,
+            .casts = r->casts};
     r->about.socket_max = o->socket_max ? o->socket_max : RECORDER_SOCKETS_USUAL;
     set_max(r, RECORDER_SOCKETS, r->about.socket_max);
     set_max(r, RECORDER_SITES, o->lines ? RECORDER_SITE_MAX : 1);

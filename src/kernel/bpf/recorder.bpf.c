@@ -470,42 +470,47 @@ int BPF_PROG(on_receive, struct sock *sk, int length, int flags)
 
 /* ---- descriptors ---- */
 
-/* A pointer that a plain load may follow: it reads 0 where there is nothing (Linux 6.2). */
-extern void *bpf_rdonly_cast(void *object, u32 btf_id) __ksym;
+/* A field behind a pointer that only we know the type of: by a plain load, which reads 0 where there
+ * is nothing, since Linux 6.2; by a call of its own before. The kernel drops the branch not taken. */
+extern void *bpf_rdonly_cast(void *object, u32 btf_id) __ksym __weak;
 #define TYPED(type, pointer) \
     ((struct type *)bpf_rdonly_cast((void *)(pointer), bpf_core_type_id_kernel(struct type)))
+#define LOAD(type, pointer, field)                    \
+    (config.casts ? TYPED(type, pointer)->field       \
+                  : BPF_CORE_READ((struct type *)(pointer), field))
 
 static __always_inline u64 references(struct file *file)
 {
     if (bpf_core_field_exists(struct file___new, f_ref))
-        return ((struct file___new *)file)->f_ref.refcnt.counter + 1;
-    return ((struct file___old *)file)->f_count.counter;
+        return LOAD(file___new, file, f_ref.refcnt.counter) + 1;
+    return LOAD(file___old, file, f_count.counter);
 }
 
 struct descriptor {
-    struct file *file;
-    struct sock *sk;
+    u64 references;
+    u8 state;
 };
 
 /* The cookie of a descriptor, if it is a TCP socket's that has one; else 0. */
 static __always_inline u64 descriptor_cookie(struct fdtable *fdt, u32 fd, struct descriptor *out)
 {
     struct file **table = fdt->fd, *file = NULL;
+    struct inode *inode;
     struct socket *socket;
     struct sock *sk;
     u16 family;
     if (fd >= fdt->max_fds || bpf_probe_read_kernel(&file, sizeof file, table + fd) || !file)
         return 0;
-    file = TYPED(file, file);
-    if ((file->f_inode->i_mode & S_IFMT) != S_IFSOCK)
+    inode = LOAD(file, file, f_inode);
+    if ((LOAD(inode, inode, i_mode) & S_IFMT) != S_IFSOCK)
         return 0;
-    socket = TYPED(socket, file->private_data);
-    sk = socket->sk;
-    family = sk->__sk_common.skc_family;
-    if ((family != AF_INET && family != AF_INET6) || sk->sk_protocol != IPPROTO_TCP)
+    socket = LOAD(file, file, private_data);
+    sk = LOAD(socket, socket, sk);
+    family = LOAD(sock, sk, __sk_common.skc_family);
+    if ((family != AF_INET && family != AF_INET6) || LOAD(sock, sk, sk_protocol) != IPPROTO_TCP)
         return 0;
-    *out = (struct descriptor){file, sk};
-    return sk->__sk_common.skc_cookie.counter;
+    *out = (struct descriptor){references(file), LOAD(sock, sk, __sk_common.skc_state)};
+    return LOAD(sock, sk, __sk_common.skc_cookie.counter);
 }
 
 /* A descriptor is about to go. The last one of an open connection is seen by the change of its state. */
@@ -515,14 +520,12 @@ static __noinline void closing(u32 fd, u8 kind)
     struct recorder_call call = {};
     struct recorder_socket *s;
     struct descriptor of;
-    struct sock *sk;
     u64 cookie, left;
     cookie = descriptor_cookie(task->files->fdt, fd, &of);
     if (!cookie)
         return;
-    sk = of.sk;
-    left = references(of.file);
-    if (left < 2 && is_open(sk->__sk_common.skc_state))
+    left = of.references;
+    if (left < 2 && is_open(of.state))
         return;
     s = find_socket(cookie);
     if (!s)
@@ -645,7 +648,7 @@ static int exec_step(u32 word, struct exec_walk *walk)
         cookie = descriptor_cookie(task->files->fdt, fd + i, &of);
         if (!cookie || !find_socket(cookie))
             continue;
-        left = references(of.file);
+        left = of.references;
         if (left < 2)
             continue;
         call = &closes->call[at & (EXEC_MAX - 1)];

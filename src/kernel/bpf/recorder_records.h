@@ -32,6 +32,7 @@ struct recorder_config {
     __u32 pid;    /* both of this process only; 0: all */
     __u32 sample; /* stacks of one connection in so many */
     __u32 port;   /* both of connections with this port at either end; 0: all */
+    __u32 casts;  /* the kernel has bpf_rdonly_cast */
 };
 
 /* Calls, by the numbers of enum fact_call_kind (checked when the reader is compiled). */
