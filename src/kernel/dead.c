@@ -240,7 +240,7 @@ static bool is_still_held(const struct facts *f)
 static void record_drop(struct facts_list *list, uint32_t at)
 {
     struct facts *f = &list->all[at];
-    free(f->holders);
+    facts_holders_clear(f);
     free(f->watches);
     free(f->closes);
     *f = list->all[--list->cnt];

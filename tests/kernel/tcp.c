@@ -7,6 +7,7 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
+#include <pthread.h>
 #include <sched.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
@@ -486,6 +487,28 @@ static unsigned cnt_of_state(const struct scene *s, enum lastack_state state)
     for (uint32_t i = 0; i < s->list.cnt; i++)
         cnt += s->list.all[i].state == state;
     return cnt;
+}
+
+static void *close_soon(void *arg)
+{
+    usleep(300000); /* after it is met, before it is looked at again: sooner or later is as good */
+    close(*(int *)arg);
+    return NULL;
+}
+
+SCENE(a_dead_connection_that_is_closed_in_time)
+{
+    struct ends e = ends_make();
+    struct linger reset = {1, 0};
+    uint64_t id = cookie_of(e.server);
+    pthread_t thread;
+    REQUIRE_EQ(setsockopt(e.client, SOL_SOCKET, SO_LINGER, &reset, sizeof reset), 0);
+    close(e.client);
+    wait_readable(e.server);
+    REQUIRE_EQ(pthread_create(&thread, NULL, close_soon, &e.server), 0);
+    look(s);
+    pthread_join(thread, NULL);
+    CHECK(!facts_list_find(&s->list, id));
 }
 
 SCENE(options_narrow_it)
