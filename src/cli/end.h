@@ -77,6 +77,8 @@ void end_put_json(const struct end_items *items, bool done);
 /* One connection and what is, or was, done with it: an object of JSON without its newline. With
  * `log`: a line of the log, with time and user. */
 void end_add_json(struct text *out, const struct end_item *item, bool log);
+/* The line of the log before it is touched: who it is, why, and which steps may be taken. */
+void end_add_json_intent(struct text *out, const struct end_item *item);
 /* "time":"...","uid":0, */
 void end_add_json_stamp(struct text *out);
 const char *end_outcome_name(enum end_outcome outcome);
@@ -87,6 +89,7 @@ struct end_log {
     int fd;         /* -1: none */
     char path[512]; /* "" : no log */
     bool failed;    /* a line could not be written: nothing more is done */
+    bool quiet;     /* that was said already; what was done and is not logged is said all the same */
 };
 
 /* The usual place, unless `path` says another; false after a complaint (none if `command` is NULL). */
@@ -94,6 +97,9 @@ bool end_log_open(struct end_log *log, const char *command, const char *path);
 void end_log_close(struct end_log *log);
 /* A line before anything is done: what cannot be logged shows here. False: do nothing. */
 bool end_log_begin(struct end_log *log, const char *command, uint32_t cnt);
+/* The same before a connection is touched. */
+bool end_log_intent(struct end_log *log, const char *command, const struct end_item *item);
+/* What came of it. */
 bool end_log_add(struct end_log *log, const char *command, const struct end_item *item);
 /* Where it is without an option; "": nowhere. */
 void end_log_path(char *path, size_t len);

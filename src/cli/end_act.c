@@ -43,7 +43,8 @@ static void finish(const struct end_run *run, struct end_item *item, enum end_ou
 {
     item->active = false;
     item->outcome = outcome;
-    end_log_add(run->log, run->command, item);
+    if (item->step_cnt)
+        end_log_add(run->log, run->command, item);
     run->done(run->arg, item);
 }
 
@@ -103,6 +104,10 @@ static void step(const struct end_run *run, struct end_item *item)
     bool told = was_told(item);
     if (item->step_cnt == 0 && item->facts->source == FACT_SOURCE_KERNEL)
         kernel_end_look(item->facts, &item->now); /* so that later looks need not search */
+    if (item->step_cnt == 0 && !end_log_intent(run->log, run->command, item)) {
+        finish(run, item, END_PLANNED);
+        return;
+    }
     if (take_step(item))
         return;
     bool gone = item->step_cnt && item->results[item->step_cnt - 1] == -ENOENT;

@@ -187,7 +187,7 @@ static bool log_ready(struct guard *g, uint32_t cnt)
         return true;
     end_log_close(&g->log);
     bool good = end_log_open(&g->log, g->log_complained ? NULL : g->command, g->o->log);
-    g->log.failed = g->log_complained;
+    g->log.quiet = g->log_complained;
     good = good && end_log_begin(&g->log, g->command, cnt);
     g->log_complained = !good;
     return good;
@@ -219,6 +219,7 @@ static void act(struct guard *g, const struct policy_look *look)
     fflush(stdout);
     if (!g->o->dry_run && items.cnt && log_ready(g, items.cnt))
         end_act(&run, &items);
+    g->log_complained = g->log_complained || g->log.failed;
     end_items_free(&items);
 }
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The log of what was ended: a line of JSON for each connection. What cannot be logged is not done. */
+/* The log of what was ended: for each connection a line of JSON before it is touched and one that tells
+ * what came of it. What cannot be logged is not done. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -37,7 +38,7 @@ static void make_folders(const char *path)
 static int open_log(const char *path)
 {
     struct stat st;
-    int fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC,
+    int fd = open(path, O_RDWR | O_APPEND | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC,
                   0600);
     if (fd < 0)
         return -errno;
@@ -85,39 +86,84 @@ void end_log_close(struct end_log *log)
     log->fd = -1;
 }
 
-/* Takes over `line`. */
-static bool add_line(struct end_log *log, const char *command, struct text *line)
+/* ---- records ---- */
+
+/* False: a record was cut off, by us or by who wrote before us. */
+static bool ends_whole(int fd)
 {
-    text_add(line, "\n");
-    errno = ENOMEM;
-    ssize_t len = line->failed ? -1 : write(log->fd, line->at, line->len);
-    bool good = len >= 0 && (size_t)len == line->len;
-    if (!good && !log->failed)
-        complain(command, "the log cannot be written (%s); nothing more is done. Not logged: %s",
-                 len >= 0 ? strerror(ENOSPC) : strerror(errno), text_string(line));
-    log->failed = !good;
-    text_free(line);
-    return good;
+    struct stat st;
+    char last = '\n';
+    return fstat(fd, &st) < 0 || st.st_size == 0 || pread(fd, &last, 1, st.st_size - 1) != 1 ||
+           last == '\n';
+}
+
+/* 0 or an errno. */
+static int write_all(int fd, const char *at, size_t len)
+{
+    while (len > 0) {
+        ssize_t done = write(fd, at, len);
+        if (done == 0 || (done < 0 && errno != EINTR))
+            return done == 0 ? ENOSPC : errno;
+        at += done > 0 ? done : 0;
+        len -= done > 0 ? (size_t)done : 0;
+    }
+    return 0;
+}
+
+/* A line of its own, whatever stands before it. */
+static int write_record(int fd, const struct text *record)
+{
+    struct text line;
+    text_init(&line);
+    text_add(&line, ends_whole(fd) ? "" : "\n");
+    text_add(&line, text_string(record));
+    text_add(&line, "\n");
+    int error = record->failed || line.failed ? ENOMEM : write_all(fd, line.at, line.len);
+    text_free(&line);
+    return error;
+}
+
+/* Takes over `record`. `deed`: it tells what was done; if the log cannot, the complaint does. */
+static bool add_record(struct end_log *log, const char *command, struct text *record, bool deed)
+{
+    int error = write_record(log->fd, record);
+    if (error && !log->failed && (deed || !log->quiet))
+        complain(command, "the log cannot be written (%s); nothing more is done", strerror(error));
+    if (error && deed)
+        complain(command, "not logged: %s", text_string(record));
+    log->failed = log->failed || error;
+    text_free(record);
+    return !error;
 }
 
 bool end_log_begin(struct end_log *log, const char *command, uint32_t cnt)
 {
-    struct text line;
+    struct text record;
     if (!log->path[0])
         return true;
-    text_init(&line);
-    text_add(&line, "{");
-    end_add_json_stamp(&line);
-    text_printf(&line, "\"begin\":%u}", cnt);
-    return add_line(log, command, &line);
+    text_init(&record);
+    text_add(&record, "{");
+    end_add_json_stamp(&record);
+    text_printf(&record, "\"begin\":%u}", cnt);
+    return add_record(log, command, &record, false);
+}
+
+bool end_log_intent(struct end_log *log, const char *command, const struct end_item *item)
+{
+    struct text record;
+    if (!log->path[0])
+        return true;
+    text_init(&record);
+    end_add_json_intent(&record, item);
+    return add_record(log, command, &record, false);
 }
 
 bool end_log_add(struct end_log *log, const char *command, const struct end_item *item)
 {
-    struct text line;
+    struct text record;
     if (!log->path[0])
         return true;
-    text_init(&line);
-    end_add_json(&line, item, true);
-    return add_line(log, command, &line);
+    text_init(&record);
+    end_add_json(&record, item, true);
+    return add_record(log, command, &record, true);
 }

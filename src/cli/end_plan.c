@@ -288,7 +288,7 @@ void end_put_result(const struct catch *catch, const struct end_item *item, bool
     for (unsigned i = 0; i < item->step_cnt; i++)
         text_printf(&head, "%s%s%s", i ? ", " : "  (", control_how_name(item->ladder.steps[i]),
                     item->results[i] ? " failed" : "");
-    text_add(&head, item->step_cnt ? ")" : "");
+    text_add(&head, item->step_cnt ? ")" : "  (not touched)");
     screen_paragraph(&screen, "", text_string(&head));
     text_free(&head);
     screen_lines(&screen, "  ", text_string(&item->why));
@@ -390,6 +390,25 @@ void end_add_json_stamp(struct text *out)
     text_printf(out, "\"time\":\"%s\",\"uid\":%u,", stamp, (unsigned)getuid());
 }
 
+static void add_json_why(struct text *out, const struct end_item *item)
+{
+    text_printf(out, item->code ? ",\"finding\":\"%s\"" : ",\"finding\":null", item->code);
+    if (item->rule_line)
+        text_printf(out, ",\"rule\":%u", item->rule_line);
+}
+
+void end_add_json_intent(struct text *out, const struct end_item *item)
+{
+    text_add(out, "{");
+    end_add_json_stamp(out);
+    add_json_who(out, item->facts);
+    add_json_why(out, item);
+    text_add(out, ",\"about_to\":[");
+    for (unsigned i = 0; i < item->ladder.cnt; i++)
+        text_printf(out, "%s\"%s\"", i ? "," : "", control_how_name(item->ladder.steps[i]));
+    text_add(out, "]}");
+}
+
 void end_add_json(struct text *out, const struct end_item *item, bool log)
 {
     bool planned = item->outcome == END_PLANNED;
@@ -397,9 +416,7 @@ void end_add_json(struct text *out, const struct end_item *item, bool log)
     if (log)
         end_add_json_stamp(out);
     add_json_who(out, item->facts);
-    text_printf(out, item->code ? ",\"finding\":\"%s\"" : ",\"finding\":null", item->code);
-    if (item->rule_line)
-        text_printf(out, ",\"rule\":%u", item->rule_line);
+    add_json_why(out, item);
     if (item->refused) {
         text_add(out, ",\"refused\":");
         text_add_json(out, item->refused);

@@ -198,9 +198,11 @@ def plan_and_deed(listener, scratch):
     tap.check("the peer reads the end of the stream, no reset", pair.peer.recv(1) == b"")
     tap.check("the owner gets EPIPE", error_of(lambda: pair.owner.send(b"x")) == 32)
     lines = [json.loads(line) for line in open(log, encoding="utf-8")]
-    tap.check("the log has it", len(lines) == 2 and lines[0]["begin"] == 1 and lines[1]["id"] == owner
-              and lines[1]["outcome"] == "ended" and lines[1]["steps"] == [{"how": "wr", "errno": 0}]
-              and lines[1]["holders"][0]["pid"] == os.getpid(), lines)
+    tap.check("the log has it", len(lines) == 3 and lines[0]["begin"] == 1 and lines[2]["id"] == owner
+              and lines[2]["outcome"] == "ended" and lines[2]["steps"] == [{"how": "wr", "errno": 0}]
+              and lines[2]["holders"][0]["pid"] == os.getpid(), lines)
+    tap.check("and had it before it was touched", lines[1]["id"] == owner
+              and lines[1]["about_to"] == ["wr", "rst"] and "outcome" not in lines[1], lines)
     tap.check("the log is closed to others", os.stat(log).st_mode & 0o777 == 0o600)
     status, said = end(owner, "--yes")
     tap.check("a second time there is nothing", status == 1, said)
@@ -360,6 +362,65 @@ def logs_that_cannot_be(listener, scratch):
     pair.close()
 
 
+def records(path):
+    """(the lines of a log that are JSON, the others)"""
+    good, bad = [], []
+    for line in open(path, encoding="utf-8"):
+        try:
+            good.append(json.loads(line))
+        except ValueError:
+            bad.append(line)
+    return good, bad
+
+
+def a_log_that_runs_full(listener, scratch):
+    log, port = f"{scratch}/small.log", listener.getsockname()[1]
+    leaks, keeper = leak(listener, 3)
+    of_id = {cookie(pair.owner): pair for pair in leaks}
+    plan = lambda: json.loads(end("--json", "--finding", "deaf", "--port", port)[1])["connections"]
+    wait_until(lambda: len(plan()) == 3)
+    def act(room):
+        limit = (os.path.getsize(log) if os.path.exists(log) else 0) + room
+        return end("--finding", "deaf", "--port", port, "--yes", log=f"--log {log}",
+                   preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)))
+    status, said = act(80)  # the beginning, and a piece of the first line
+    tap.check("a log that is full after its beginning: nothing is touched", status == 1
+              and all(is_open(p) for p in leaks) and said.count("cannot be written") == 1
+              and said.count("(not touched)") == 3 and "not logged" not in said, said)
+    good, bad = records(log)
+    tap.check("a line was cut off", len(good) == 1 and "begin" in good[0] and len(bad) == 1, bad)
+    status, said = act(1 << 20)
+    good, bad = records(log)
+    tap.check("the next line begins anew", status == 0 and len(bad) == 1 and len(good) == 8, (good, bad))
+    tap.check("all are ended then", not any(is_open(p) for p in leaks), said)
+    intents = [line for line in open(log, encoding="utf-8") if "about_to" in line]
+    tap.check("each has a line before and one after", sorted(of_id)
+              == sorted(json.loads(line)["id"] for line in intents)
+              == sorted(r["id"] for r in good if "outcome" in r), good)
+    for pair in leaks:
+        pair.close()
+    keeper.stop()
+    # Room for the beginning and one and a half of the lines before.
+    os.remove(log)
+    leaks, keeper = leak(listener, 3)
+    of_id = {cookie(pair.owner): pair for pair in leaks}
+    wait_until(lambda: len(plan()) == 3)
+    status, said = act(len(json.dumps(good[0])) + len(intents[0]) * 3 // 2)
+    good, bad = records(log)
+    ended = [number for number, pair in of_id.items() if not is_open(pair)]
+    tap.check("a log that runs full: only what it has is touched", status == 1 and len(ended) == 1
+              and ended == [r["id"] for r in good if "about_to" in r], (ended, good, said))
+    tap.check("what came of it is said instead", re.findall(r'not logged: .*"id":(\d+).*"outcome"', said)
+              == [str(number) for number in ended] and said.count("(not touched)") == 2, said)
+    status, said = act(1 << 20)
+    good, bad = records(log)
+    tap.check("later the others are", status == 0 and len(bad) == 1 and sorted(of_id)
+              == sorted(r["id"] for r in good if "about_to" in r), (good, bad))
+    for pair in leaks:
+        pair.close()
+    keeper.stop()
+
+
 # ---- many
 
 def filters(listener):
@@ -479,13 +540,13 @@ def a_guard_at_work(listener, scratch):
     keeper.stop()
 
 
-def a_guard_without_a_log(listener, scratch):
+def a_guard_without_a_log(listener, scratch, room):
     path = f"{scratch}/policy"
     leaks, keeper = leak(listener, 1)
     write(path, "end finding=deaf older=0s max=wr\n")
-    guard = Guard(path, "--log", f"{scratch}/never",
-                  preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0)))
-    tap.check("a full log is said", wait_until(lambda: "the log cannot be written" in guard.said),
+    guard = Guard(path, "--log", f"{scratch}/never{room}",
+                  preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (room, room)))
+    tap.check(f"a log that is full after {room} bytes is said", wait_until(lambda: "the log cannot be written" in guard.said),
               guard.said)
     time.sleep(2.5)
     tap.check("once, and nothing is done", guard.said.count("cannot be written") == 1
@@ -508,10 +569,12 @@ def main():
         refusals(listener)
         seldom(listener)
         logs_that_cannot_be(listener, scratch)
+        a_log_that_runs_full(listener, scratch)
         filters(listener)
         policies(listener, scratch)
         a_guard_at_work(listener, scratch)
-        a_guard_without_a_log(listener, scratch)
+        a_guard_without_a_log(listener, scratch, 0)
+        a_guard_without_a_log(listener, scratch, 80)
     tap.done()
 
 
