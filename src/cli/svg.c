@@ -61,7 +61,7 @@ static void plan_columns(struct plan *plan)
     plan->band_x[SVG_THERE] = x;
     x += BAND_WIDTH;
     plan->text_x[SVG_THERE] = x + 12;
-    x += plan->peer ? TEXT_WIDTH + 8 : 0;
+    x += plan->peer || plan->life->gone ? TEXT_WIDTH + 8 : 0;
     plan->life_x[SVG_THERE] = x + LIFE_STEP / 2;
     x += count_processes(plan->life, SVG_THERE) * LIFE_STEP;
     /* Room for the longest lines of text below and above. */
@@ -151,6 +151,34 @@ static void draw_segment(struct plan *plan, enum svg_side side, int state, doubl
                  state == LASTACK_CLOSED ? "CLOSED" : fact_state_name((enum lastack_state)state));
 }
 
+/* Nobody saw when it went: in the first silence after the last packet, or somewhere between. */
+static double gone_y(const struct plan *plan, double from)
+{
+    double silence = 0;
+    for (unsigned i = 0; i < plan->life->row_cnt; i++) {
+        if (silence <= 0 && plan->break_y[i] > from)
+            silence = plan->break_y[i];
+        if (plan->life->rows[i].kind == SVG_PACKET) {
+            double end = plan->row_y[i] + SLANT;
+            from = end > from ? end : from;
+            silence = 0;
+        }
+    }
+    return silence > 0 ? silence : (from + plan->bottom) / 2;
+}
+
+static void draw_last(struct plan *plan, enum svg_side side, int state, double from)
+{
+    if (side == SVG_HERE || !plan->life->gone) {
+        draw_segment(plan, side, state, from, plan->bottom);
+        return;
+    }
+    double x = plan->band_x[side], to = gone_y(plan, from);
+    draw_segment(plan, side, state, from, to);
+    svg_box(plan->out, x, to, BAND_WIDTH, plan->bottom - to, state_class(LASTACK_CLOSED));
+    svg_text(plan->out, x + BAND_WIDTH / 2.0, (to + plan->bottom) / 2 + 4, "bold", "middle", "gone");
+}
+
 static void draw_band(struct plan *plan, enum svg_side side)
 {
     int state = plan->life->first[side];
@@ -166,7 +194,7 @@ static void draw_band(struct plan *plan, enum svg_side side)
         state = row->state[side];
         from = to;
     }
-    draw_segment(plan, side, state, from, plan->bottom);
+    draw_last(plan, side, state, from);
 }
 
 static void draw_packet(struct plan *plan, unsigned i)

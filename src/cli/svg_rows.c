@@ -410,6 +410,9 @@ void svg_life_tell(struct svg_life *life, const struct facts_list *list, const s
     add_now(life, f, SVG_HERE);
     if (peer)
         add_now(life, peer, SVG_THERE);
+    life->gone = !peer && f->peer_end == FACT_PEER_GONE;
+    if (life->gone)
+        add_now_line(life, SVG_THERE, "gone: nothing has this address any more");
 }
 
 void svg_life_free(struct svg_life *life)

@@ -47,6 +47,7 @@ struct svg_life {
     unsigned process_cnt, process_more; /* how many there was no room for */
     int first[SVG_SIDE_CNT];            /* state before the first row */
     bool exact[SVG_SIDE_CNT];           /* the states of this side were seen */
+    bool gone;                          /* the other end: nothing has its address any more */
     bool torn;                          /* its beginning is not known */
 };
 

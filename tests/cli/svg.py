@@ -124,6 +124,22 @@ def recorded_life(gate, lastack):
         "close(4) at serve()", "left, no FIN", "(client) holds descriptor 3"))
 
 
+def gone_peer(gate, lastack, facts):
+    """The band of an other end that is gone ends before now."""
+    with open(f"{facts}/shared-classic.json", encoding="utf-8") as file:
+        found = json.load(file)
+    for record in found["facts"] if isinstance(found, dict) else found:
+        if record["id"] == 7:
+            record["peer_end"] = "gone"
+    with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
+        json.dump(found, file)
+        file.flush()
+        picture = draw(lastack, file.name, "7")
+    faults = says(picture, "gone: nothing has this", "FIN-WAIT-2") + overlaps(ET.fromstring(picture))
+    faults += [] if bands(picture)[-2:] == ["fin", "closed"] else [str(bands(picture))]
+    gate.verdict("the band of an end that is gone ends before now", faults)
+
+
 def strangers(gate, lastack):
     """Names that would be markup or controls."""
     evil = "<b>&\"'\x1b[2J\u202e\n"
@@ -148,6 +164,7 @@ def main():
     gate.verdict("there were lives to draw", [] if drawn > 30 else [f"only {drawn}"])
     known_lives(gate, lastack, facts)
     recorded_life(gate, lastack)
+    gone_peer(gate, lastack, facts)
     strangers(gate, lastack)
     done = subprocess.run([lastack, "why", "1", "--facts", f"{facts}/shared-classic.json", "--svg",
                            "-"], capture_output=True, text=True, check=False)
