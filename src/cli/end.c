@@ -157,7 +157,7 @@ static const struct argp_option options[] = {
     {"force", 'f', NULL, 0, "Even if it is half-closed and works, or may", 1},
     {"dry-run", 'n', NULL, 0, "Only say what would be done, even with --yes", 1},
     {"json", KEY_JSON, NULL, 0, "The plan, or what was done, as JSON", 1},
-    {"older", KEY_OLDER, "TIME", 0, "Only those that are so long in their state (10m, 2h, 1d)", 2},
+    {"older", KEY_OLDER, "TIME", 0, "Only those that rest so long in their state, without new data (10m, 2h, 1d)", 2},
     {"limit", KEY_LIMIT, "N", 0, "At most so many, the oldest first", 2},
     {"log", KEY_LOG, "FILE", 0, "Where each deed is logged", 3},
     {"no-log", KEY_NO_LOG, NULL, 0, "No log", 3},

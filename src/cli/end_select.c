@@ -82,7 +82,8 @@ static const struct finding *wanted_finding(const struct end_options *o,
 static bool wants(const struct end_options *o, const struct findings *findings,
                   const struct facts *f, const struct finding *first, const struct finding **fits)
 {
-    bool old = fact_known(f->state_us) && f->state_us >= o->older_us;
+    uint64_t rest_us = facts_rest_us(f);
+    bool old = fact_known(rest_us) && rest_us >= o->older_us;
     *fits = first;
     if (ladder_refusal(f, LASTACK_END_RST, LASTACK_END_RST) || !filter_wants(&o->filter, f) ||
         (o->older_us && !old))

@@ -296,3 +296,17 @@ uint64_t facts_age(const struct facts *f)
         return f->state_us;
     return f->state == LASTACK_CLOSE_WAIT && fact_known(f->fin_in_us) ? f->fin_in_us : 0;
 }
+
+uint64_t facts_rest_us(const struct facts *f)
+{
+    bool repeats = (fact_known(f->retransmits) && f->retransmits > 0) ||
+                   (fact_known(f->probes) && f->probes > 0);
+    if (!fact_known(f->state_us))
+        return FACT_UNKNOWN;
+    uint64_t rest_us = f->state_us;
+    if (fact_known(f->data_in_us) && f->data_in_us < rest_us)
+        rest_us = f->data_in_us;
+    if (fact_known(f->data_out_us) && f->data_out_us < rest_us && !repeats)
+        rest_us = f->data_out_us;
+    return rest_us;
+}

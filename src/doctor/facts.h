@@ -306,6 +306,9 @@ struct facts *facts_list_find_in(const struct facts_list *list, const char *stac
 struct facts *facts_list_peer(const struct facts_list *list, const struct facts *facts);
 /* For how long it is in its state; 0 if that is not known. */
 uint64_t facts_age(const struct facts *facts);
+/* For how long it is in its state with nothing new either way; FACT_UNKNOWN if the first is not known.
+ * What is repeated because it is not acknowledged is nothing new. */
+uint64_t facts_rest_us(const struct facts *facts);
 /* Put a program's name wherever this pid stands without one. */
 void facts_list_name(struct facts_list *list, uint32_t pid, const char *program);
 /* Mark where the other end is gone: for a source whose records from `first` on are all connections of

@@ -346,7 +346,8 @@ const struct policy_rule *policy_rule_for(const struct policy *policy, const str
         return NULL;
     for (unsigned i = 0; i < policy->rule_cnt; i++) {
         const struct policy_rule *rule = &policy->rules[i];
-        bool old = rule->keep || (fact_known(f->state_us) && f->state_us >= rule->older_us);
+        uint64_t rest_us = facts_rest_us(f);
+        bool old = rule->keep || (fact_known(rest_us) && rest_us >= rule->older_us);
         if (old && fits_place(rule, f) && (*code = fits_finding(rule, findings, finding_cnt)))
             return rule;
     }

@@ -41,7 +41,7 @@ struct policy_rule {
     char program[32]; /* of a holder, a pattern of fnmatch(3); "": any */
     char stack[32];   /* a pattern; "": any */
     char finding[160]; /* codes and classes with commas; "": any (keep only) */
-    uint64_t older_us; /* end: time in its state, at least */
+    uint64_t older_us; /* end: time in its state without anything new, at least (facts_rest_us) */
     int max;           /* end: the rudest step, as in lastack_end */
     struct policy_limit limit;
 };

@@ -270,6 +270,11 @@ TEST(the_first_rule_that_fits_decides)
     CHECK_EQ(verdict_of("keep port=22\nend finding=deaf"), 'e');
     CHECK_EQ(verdict_of("keep finding=end-seen\nend finding=deaf"), 'k');
     CHECK_EQ(verdict_of("end finding=deaf\nkeep port=8080"), 'e');
+    records[0].data_out_us = 1800000000; /* it spoke half an hour ago: so old it is, no more */
+    CHECK_EQ(verdict_of("end finding=deaf older=30m"), 'e');
+    CHECK_EQ(verdict_of("end finding=deaf older=31m"), '-');
+    records[0].retransmits = 3; /* the same again and again is nothing new */
+    CHECK_EQ(verdict_of("end finding=deaf older=1h"), 'e');
     records[0].state_us = FACT_UNKNOWN; /* an age that is not known is not old */
     CHECK_EQ(verdict_of("end finding=deaf older=0s"), '-');
 }
