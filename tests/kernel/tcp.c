@@ -479,6 +479,33 @@ SCENE(a_dead_connection_with_a_descriptor)
     close(fresh);
 }
 
+SCENE(what_is_no_connection)
+{
+    struct ends e = ends_make();
+    struct sockaddr_in to = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)},
+                             .sin_port = htons(9)};
+    int others[4 * 8]; /* several, for what lies in memory is not the same behind each */
+    for (size_t i = 0; i < sizeof others / sizeof others[0]; i++) {
+        int type = i % 4 < 2 ? SOCK_RAW : SOCK_DGRAM;
+        others[i] = socket(AF_INET, type | SOCK_CLOEXEC, type == SOCK_RAW ? IPPROTO_TCP : 0);
+        REQUIRE(others[i] >= 0);
+        if (i % 2)
+            REQUIRE_EQ(connect(others[i], (struct sockaddr *)&to, sizeof to), 0);
+    }
+    look(s);
+    CHECK_EQ(facts_of(s, e.server)->holder_cnt, 1);
+    for (size_t i = 0; i < sizeof others / sizeof others[0]; i++)
+        CHECK(!facts_list_find(&s->list, cookie_of(others[i])));
+    for (uint32_t i = 0; i < s->list.cnt; i++)
+        for (uint32_t h = 0; h < s->list.all[i].holder_cnt; h++)
+            for (size_t o = 0; o < sizeof others / sizeof others[0]; o++)
+                CHECK(s->list.all[i].holders[h].pid != (uint32_t)getpid() ||
+                      s->list.all[i].holders[h].fd != others[o]);
+    for (size_t i = 0; i < sizeof others / sizeof others[0]; i++)
+        close(others[i]);
+    ends_close(e);
+}
+
 /* ---- what is asked for ---- */
 
 static unsigned cnt_of_state(const struct scene *s, enum lastack_state state)

@@ -400,8 +400,8 @@ static __always_inline long write_socket_descriptor(struct bpf_iter__task_file *
     } else if (family != AF_INET && family != AF_INET6) {
         return 0;
     } else if (sk->__sk_common.skc_state == TCP_CLOSE) { /* or none of TCP: UDP is always so */
-        struct tcp_sock *tp = bpf_skc_to_tcp_sock(sk);
-        if (!tp)
+        struct tcp_sock *tp = bpf_skc_to_tcp_sock(sk); /* raw ones of TCP, too */
+        if (!tp || sk->sk_type != SOCK_STREAM)
             return 0;
         if (wanted.states >> TCP_CLOSE & 1 && (tp->segs_in || tp->segs_out)) /* was connected */
             write_socket(ctx->meta->seq, tp, true);
@@ -493,7 +493,7 @@ static int file_step(u32 i, struct message_walk *walk)
     struct file *file = NULL;
     struct socket *socket;
     struct sock *sk;
-    u16 family, protocol;
+    u16 family, protocol, type;
     if ((s32)i >= BPF_CORE_READ(files, count))
         return 1;
     bpf_probe_read_kernel(&file, sizeof file, (void *)((u64)files +
@@ -504,7 +504,8 @@ static int file_step(u32 i, struct message_walk *walk)
     sk = BPF_CORE_READ(socket, sk);
     family = BPF_CORE_READ(sk, __sk_common.skc_family);
     protocol = BPF_CORE_READ(sk, sk_protocol);
-    if ((family != AF_INET && family != AF_INET6) ||
+    type = BPF_CORE_READ(sk, sk_type);
+    if ((family != AF_INET && family != AF_INET6) || type != SOCK_STREAM ||
         (protocol != IPPROTO_TCP && protocol != IPPROTO_MPTCP))
         return 0;
     walk->record.sock = (u64)sk;
