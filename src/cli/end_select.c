@@ -56,7 +56,7 @@ static const char *healthy_words(const struct facts *f, const struct finding *fi
         return "is half-closed and nothing speaks against it yet: look again in some seconds; --force "
                "ends it all the same";
     if (first && first->may_work)
-        return "is half-closed and may still be worked on: the last sign of that is less than a minute "
+        return "may still be worked on: the last sign of that is less than a minute "
                "old; --force ends it all the same";
     return "is healthy as it is (lastack why says more); --force ends it all the same";
 }

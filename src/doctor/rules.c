@@ -142,6 +142,10 @@ static bool may_be_answered(const struct facts *f)
 static bool may_work(const struct rules_case *c, const struct finding *cause)
 {
     const struct facts *f = c->f;
+    if (may_be_accepted(c) || may_be_received(c) ||
+        (cause->code == FINDING_WINDOW_SHUT && !cause->certain &&
+         age_later(f->data_in_us, ANSWER_US)))
+        return true;
     if (!rules_half_closed(f) || holders_all_forgotten(c) ||
         (cause->class == CLASS_SHARED && cause->certain))
         return false;

@@ -84,6 +84,13 @@ bool any_comes_back(const struct facts *f, uint64_t age_us)
     return false;
 }
 
+/* A client that waits for nothing is not asked for anything. */
+static bool has_last_word(const struct facts *f)
+{
+    return fact_known(f->data_out_us) &&
+           (f->data_in_us == FACT_NEVER || age_later(f->data_out_us, f->data_in_us));
+}
+
 bool holder_asks(const struct rules_case *c, const struct fact_holder *h)
 {
     if (h->doing == FACT_DOING_WAIT_CHILD)
@@ -92,23 +99,83 @@ bool holder_asks(const struct rules_case *c, const struct fact_holder *h)
         !fact_known(h->doing_id) || h->doing_id == c->f->id)
         return false;
     const struct facts *other = facts_list_find_in(c->list, c->f->stack, h->doing_id);
-    return !other || other->passive != FACT_YES;
+    return !other || other->passive != FACT_YES || has_last_word(other);
+}
+
+/* A poll of few, whatever they are: a driver of a database waits so, where a loop has its epoll. */
+static bool polls_others(const struct facts *f, const struct fact_holder *h)
+{
+    return h->doing == FACT_DOING_POLL && f->watch_cnt == 0 && h->doing_text[0] &&
+           strncmp(h->doing_text, "epoll", 5) != 0;
+}
+
+bool holder_may_come(const struct rules_case *c, const struct fact_holder *h)
+{
+    if (h->doing == FACT_DOING_STOPPED || h->pid == FACT_NO_PID)
+        return false;
+    bool works = h->doing == FACT_DOING_RUNNING || h->doing == FACT_DOING_OTHER ||
+                 is_in_output(c->f, h) || sleeps_for_a_while(h) || polls_others(c->f, h);
+    return h->threads > 1 || works || holder_asks(c, h);
+}
+
+bool any_may_come(const struct rules_case *c, uint64_t age_us)
+{
+    for (uint32_t i = 0; i < c->f->holder_cnt && age_later(age_us, ANSWER_US); i++)
+        if (holder_may_come(c, &c->f->holders[i]))
+            return true;
+    return false;
+}
+
+bool may_be_accepted(const struct rules_case *c)
+{
+    const struct facts *f = c->f;
+    uint64_t born_us = fact_known(f->born_us) ? f->born_us : f->state_us;
+    struct rules_case at = *c;
+    if (f->unaccepted != FACT_YES || f->state == LASTACK_CLOSED)
+        return false;
+    at.f = facts_list_find_in(c->list, f->stack, f->listener_id);
+    return at.f && any_may_come(&at, fact_known(fin_age(f)) ? fin_age(f) : born_us);
+}
+
+/* Since the request, or the end behind it. */
+static uint64_t request_age(const struct facts *f)
+{
+    if (is_close_wait(f))
+        return fin_age(f);
+    return fact_known(f->data_in_us) ? f->data_in_us : f->state_us;
+}
+
+static bool is_on_its_way(const struct rules_case *c, const struct fact_holder *h)
+{
+    return h->kind == FACT_HOLDER_MESSAGE && age_later(request_age(c->f), ANSWER_US) &&
+           holder_may_come(c, h);
+}
+
+bool may_be_received(const struct rules_case *c)
+{
+    for (uint32_t i = 0; i < c->f->holder_cnt; i++)
+        if (is_on_its_way(c, &c->f->holders[i]))
+            return true;
+    return false;
 }
 
 /* A proxy that waits for its other leg, and whoever asks somebody while an answer may be due. */
 static bool asks_for_it(const struct rules_case *c, const struct fact_holder *h)
 {
     const struct facts *f = c->f;
-    if (!is_close_wait(f) || !holder_asks(c, h))
+    bool shut = window_is_shut(f) && h->doing != FACT_DOING_WAIT_CHILD;
+    if ((!is_close_wait(f) && !shut) || !holder_asks(c, h))
         return false;
     return (f->relay_id && h->doing_id == f->relay_id) ||
-           (f->bytes_in != 0 && age_later(fin_age(f), ANSWER_US));
+           (f->bytes_in != 0 && age_later(request_age(f), ANSWER_US));
 }
 
 bool holder_is_forgotten(const struct rules_case *c, const struct fact_holder *h)
 {
     const struct facts *f = c->f;
-    if (h->kind == FACT_HOLDER_MESSAGE || h->doing == FACT_DOING_STOPPED)
+    if (h->kind == FACT_HOLDER_MESSAGE)
+        return !is_on_its_way(c, h);
+    if (h->doing == FACT_DOING_STOPPED)
         return true;
     if (h->kind != FACT_HOLDER_DESCRIPTOR || h->watching == FACT_YES || h->threads > 1 ||
         holder_may_serve(f, h) || asks_for_it(c, h))
@@ -311,6 +378,13 @@ void evidence_peer(struct finding *finding, const struct rules_case *c)
         words_holder(&finding->evidence, peer, &peer->holders[i], false);
     }
     text_add(&finding->evidence, "\n");
+}
+
+void evidence_turn(struct finding *finding, bool soon)
+{
+    if (soon)
+        line_printf(&finding->evidence, "who is to take it up may be at work for others, and come to it "
+                                        "then: it has waited for less than a minute");
 }
 
 static void add_place(struct text *line, const struct rules_case *c, const char *before,

@@ -36,6 +36,8 @@ void evidence_holders(struct finding *finding, const struct facts *f);
 void evidence_closes(struct finding *finding, const struct facts *f, uint64_t since_us);
 /* The other end, if it lives here: what it is and who holds it. */
 void evidence_peer(struct finding *finding, const struct rules_case *c);
+/* If `soon`: who is to take it up may be busy, and come. */
+void evidence_turn(struct finding *finding, bool soon);
 /* Where it was born, where its end was read, where its siblings are closed. */
 void evidence_places(struct finding *finding, const struct rules_case *c);
 /* "at main() f.c:12" of a thread, as a line after `who`; nothing if it is not known. */
@@ -94,8 +96,17 @@ bool any_may_serve(const struct facts *f);
 bool any_in_output(const struct facts *f);
 /* A holder is in a call that ends by itself, and may read on then; `age_us`: of what waits. */
 bool any_comes_back(const struct facts *f, uint64_t age_us);
-/* It waits for something that its own work may need: a connection that it opened, a child. */
+/* It waits for something that its own work may need: a connection that it opened, or on which it has the
+ * last word, a child. */
 bool holder_asks(const struct rules_case *c, const struct fact_holder *holder);
+/* It may be at work for others, and come to this one then: has threads beside the one that is seen, asks,
+ * runs, or sits in a call that ends by itself. */
+bool holder_may_come(const struct rules_case *c, const struct fact_holder *holder);
+/* One of its holders; what waits for them, since `age_us`, is not so old that nobody will come. */
+bool any_may_come(const struct rules_case *c, uint64_t age_us);
+/* In a queue, and who is to take it out may come: of a listener; of an AF_UNIX socket, in a message. */
+bool may_be_accepted(const struct rules_case *c);
+bool may_be_received(const struct rules_case *c);
 /* A holder that can do nothing about the connection: inferred unless it is stopped. */
 bool holder_is_forgotten(const struct rules_case *c, const struct fact_holder *holder);
 /* There are holders, and all of them are. */

@@ -99,7 +99,7 @@ static const struct fact_call *shared_close(const struct rules_case *c, bool *ce
     if (!last || !number_over(last->left, 0) || f->references == 0 ||
         !age_over(last->age_us, c->options->grace_us))
         return NULL;
-    if (f->shut_wr == FACT_YES || f->unaccepted == FACT_YES)
+    if (f->shut_wr == FACT_YES || f->unaccepted == FACT_YES || may_be_received(c))
         return NULL;
     if (age_later(f->data_out_us, last->age_us) || f->moved == FACT_YES)
         return NULL; /* another holder still sends */
@@ -203,6 +203,7 @@ bool rule_closed_and_held(struct rules_case *c)
 struct hidden {
     const char *code;
     enum severity severity;
+    bool certain;
     const struct fact_holder *by;
 };
 
@@ -214,13 +215,22 @@ static bool has_request(const struct facts *f)
     return f->watch_cnt > 0;
 }
 
+/* What a ring owns is served like what a descriptor holds: its owner may wait for other work in it. */
+static bool ring_may_answer(const struct rules_case *c, const struct fact_holder *h)
+{
+    bool waits = h->doing == FACT_DOING_POLL || holder_may_come(c, h);
+    return may_be_answering(c) && waits && h->doing != FACT_DOING_STOPPED;
+}
+
 /* A ring may own a socket for good (direct descriptors): only what it has to do with an end that
  * the peer has sent is news; with a request in flight it will be told. A request on a socket that
  * is not registered stands for a descriptor that was closed. */
-static bool judge_hidden(const struct facts *f, struct hidden *hidden)
+static bool judge_hidden(const struct rules_case *c, struct hidden *hidden)
 {
+    const struct facts *f = c->f;
     const struct fact_holder *h = hidden->by;
     bool ended = f->state == LASTACK_CLOSE_WAIT;
+    hidden->certain = h->kind != FACT_HOLDER_OTHER;
     hidden->severity = ended ? SEVERITY_PROBLEM : SEVERITY_ATTENTION;
     switch (h->kind) {
     case FACT_HOLDER_CALL:
@@ -229,10 +239,14 @@ static bool judge_hidden(const struct facts *f, struct hidden *hidden)
         return true;
     case FACT_HOLDER_MESSAGE:
         hidden->code = FINDING_HELD_BY_MESSAGE;
+        hidden->certain = !may_be_received(c);
+        if (!hidden->certain)
+            hidden->severity = SEVERITY_NOTE;
         return true;
     case FACT_HOLDER_RING:
         hidden->code = h->tid ? FINDING_CLOSED_BUT_BUSY : FINDING_HELD_BY_RING;
-        if (!h->tid && has_request(f))
+        hidden->certain = h->tid || !ring_may_answer(c, h);
+        if (!h->tid && (has_request(f) || !hidden->certain))
             hidden->severity = SEVERITY_ATTENTION;
         return h->tid || ended;
     case FACT_HOLDER_MAPPING:
@@ -307,10 +321,10 @@ bool rule_hidden(struct rules_case *c)
         !age_over(facts_age(f), c->options->grace_us))
         return false;
     struct hidden hidden = {.by = choose_hidden(f)};
-    if (!judge_hidden(f, &hidden))
+    if (!judge_hidden(c, &hidden))
         return false;
     struct finding *finding =
-        finding_add(c, hidden.code, hidden.severity, hidden.by->kind != FACT_HOLDER_OTHER);
+        finding_add(c, hidden.code, hidden.severity, hidden.certain);
     struct text *out = &finding->sentence;
     text_add(out, "no process has a descriptor of it any more, and yet no FIN left: ");
     words_holder(out, f, hidden.by, true);
@@ -318,6 +332,7 @@ bool rule_hidden(struct rules_case *c)
         text_add(out, "; ");
         say_fin(out, f);
     }
+    evidence_turn(finding, !hidden.certain && hidden.by->kind != FACT_HOLDER_OTHER);
     evidence_thread(finding, c, hidden.by->pid, hidden.by->doing_at);
     evidence_holders(finding, f);
     evidence_places(finding, c);

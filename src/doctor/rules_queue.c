@@ -68,14 +68,17 @@ static bool is_out_of_descriptors(const struct facts *listener)
 static void say_end_in_queue(struct rules_case *c, const struct facts *listener, bool reset)
 {
     const struct facts *f = c->f;
-    struct finding *finding = finding_add(c, FINDING_NEVER_ACCEPTED, SEVERITY_PROBLEM, true);
+    bool soon = may_be_accepted(c);
+    struct finding *finding = finding_add(
+        c, FINDING_NEVER_ACCEPTED, soon ? SEVERITY_ATTENTION : SEVERITY_PROBLEM, !soon);
     struct text *out = &finding->sentence;
     text_add(out, reset ? "the peer reset it" : "the peer came, and closed its half ");
     if (!reset)
         say_ago(out, f, fin_age(f));
     text_add(out,
-             " while it waited in the listener's queue: no process has accepted it, so nobody can "
-             "close it");
+             " while it waited in the listener's queue: no process has accepted it");
+    text_add(out, soon ? " yet" : ", so nobody can close it");
+    evidence_turn(finding, soon);
     if (number_over(f->receive_queue, 0)) {
         words_bytes(&finding->evidence, f->receive_queue);
         text_add(&finding->evidence, " wait in it\n");
@@ -90,11 +93,13 @@ static void say_waits(struct rules_case *c, const struct facts *listener)
     const struct facts *f = c->f;
     bool stopped = all_holders_stopped(listener);
     struct finding *finding =
-        finding_add(c, FINDING_ACCEPT_WAITS, stopped ? SEVERITY_PROBLEM : SEVERITY_ATTENTION, true);
+        finding_add(c, FINDING_ACCEPT_WAITS, stopped ? SEVERITY_PROBLEM : SEVERITY_ATTENTION,
+                    !may_be_accepted(c));
     text_add(&finding->sentence, "it waits to be accepted for ");
     text_add(&finding->sentence, f->at_least == FACT_YES ? "at least " : "");
     words_duration(&finding->sentence, fact_known(f->born_us) ? f->born_us : f->state_us);
     text_add(&finding->sentence, ": no process holds it yet");
+    evidence_turn(finding, !finding->certain);
     evidence_listener(finding, listener);
     evidence_owners(finding, c, listener);
     accept_remedy(finding, listener);

@@ -157,21 +157,27 @@ static bool is_busy(const struct facts *f)
     return any_holder_runs(f) || has_answered(f) || f->moved == FACT_YES;
 }
 
-/* A poll may have a timeout, with which a program reads at a rate (curl --limit-rate). */
-static bool any_polls(const struct facts *f)
+/* A poll may have a timeout, with which a program reads at a rate (curl --limit-rate), and so may the wait
+ * for a lock or a condition; another thread may be in either. */
+static bool any_may_wake(const struct facts *f)
 {
-    for (uint32_t i = 0; i < f->holder_cnt; i++)
-        if (f->holders[i].doing == FACT_DOING_POLL)
+    for (uint32_t i = 0; i < f->holder_cnt; i++) {
+        const struct fact_holder *h = &f->holders[i];
+        if (h->doing == FACT_DOING_POLL || h->doing == FACT_DOING_LOCK ||
+            (h->threads > 1 && h->doing != FACT_DOING_STOPPED))
             return true;
+    }
     return false;
 }
 
 static void say_unread(struct rules_case *c, const char *code, bool stuck)
 {
     const struct facts *f = c->f;
-    bool busy = is_busy(f) || (stuck && !holders_all_forgotten(c));
-    bool back = f->watch_cnt == 0 && any_comes_back(f, stuck ? f->data_in_us : fin_age(f));
-    bool certain = !back && !(stuck && any_polls(f)) && !end_likely_unread(c);
+    uint64_t age_us = stuck ? f->data_in_us : fin_age(f);
+    bool turn = any_may_come(c, age_us) && !holders_all_forgotten(c);
+    bool busy = is_busy(f) || turn || (stuck && !holders_all_forgotten(c));
+    bool back = f->watch_cnt == 0 && any_comes_back(f, age_us);
+    bool certain = !back && !turn && !(stuck && any_may_wake(f)) && !end_likely_unread(c);
     struct finding *finding = finding_add(c, code,
                                           back   ? SEVERITY_NOTE
                                           : busy ? SEVERITY_ATTENTION
@@ -183,6 +189,7 @@ static void say_unread(struct rules_case *c, const char *code, bool stuck)
         line_printf(&finding->evidence,
                     "the call that it sits in ends by itself: a slow reader may "
                     "read on then");
+    evidence_turn(finding, turn && !back);
     if (nobody_watches(f))
         line_printf(&finding->evidence, "no poll, epoll or blocked call of a holder would tell it");
     if (has_answered(f)) {

@@ -48,22 +48,23 @@ static void evidence_watch(struct finding *finding, const struct rules_case *c,
 
 /* ---- one watcher ---- */
 
-static void say_spent(struct rules_case *c, const struct fact_watch *w, enum severity severity)
+/* Not `certain`: it may have fired for the end itself, or be armed again by who works on what it told. */
+static void say_spent(struct rules_case *c, const struct fact_watch *w, enum severity severity,
+                      bool certain)
 {
-    bool likely = end_likely_unread(c); /* it may have fired for the end itself */
-    struct finding *finding = finding_add(c, FINDING_ONE_SHOT_SPENT, severity, !likely);
+    struct finding *finding = finding_add(c, FINDING_ONE_SHOT_SPENT, severity, certain);
     say_epoll(&finding->sentence, c->f, w);
     text_add(&finding->sentence, " has it with EPOLLONESHOT, which fired and was not armed again");
-    text_add(&finding->sentence, likely ? "" : ": it will never tell of the end");
+    text_add(&finding->sentence, certain ? ": it will never tell of the end" : "");
     evidence_watch(finding, c, w);
     line_printf(&finding->remedy, "epoll_ctl(EPOLL_CTL_MOD) on every path after the event was "
                                   "handled, errors too; or close");
 }
 
 static void say_no_interest(struct rules_case *c, const struct fact_watch *w,
-                            enum severity severity)
+                            enum severity severity, bool certain)
 {
-    struct finding *finding = finding_add(c, FINDING_NO_READ_INTEREST, severity, true);
+    struct finding *finding = finding_add(c, FINDING_NO_READ_INTEREST, severity, certain);
     say_epoll(&finding->sentence, c->f, w);
     text_add(&finding->sentence, " does not ask for reading (neither EPOLLIN nor EPOLLRDHUP): it "
                                  "will not tell of the end");
@@ -84,14 +85,15 @@ static void say_edge_missed(struct rules_case *c, const struct fact_watch *w,
     line_printf(&finding->remedy, "with EPOLLET read until recv() says EAGAIN or 0, each time");
 }
 
-static void say_loop_busy(struct rules_case *c, const struct fact_watch *w)
+static void say_loop_busy(struct rules_case *c, const struct fact_watch *w, bool certain)
 {
     const struct facts *f = c->f;
     const struct fact_holder *h = holder_of(f, w->pid);
-    struct finding *finding = finding_add(c, FINDING_LOOP_BUSY, SEVERITY_ATTENTION, true);
+    struct finding *finding = finding_add(c, FINDING_LOOP_BUSY, SEVERITY_ATTENTION, certain);
     struct text *out = &finding->sentence;
     say_epoll(out, f, w);
-    text_add(out, " has something to tell, and its loop does not come back to epoll_wait()");
+    text_add(out, " has something to tell, and its loop ");
+    text_add(out, certain ? "does not come back to epoll_wait()" : "is not in epoll_wait() now");
     struct fact_holder thread = {.doing = w->doing, .doing_id = FACT_UNKNOWN};
     snprintf(thread.doing_text, sizeof thread.doing_text, "%s", w->doing_text);
     if (w->doing != FACT_DOING_UNKNOWN) {
@@ -167,6 +169,7 @@ void add_watchers(struct rules_case *c)
     const struct facts *f = c->f;
     const struct finding *cause = &c->out->all[c->from];
     enum severity severity = cause->severity;
+    bool certain = cause->certain;
     if (cause->class == CLASS_DEAF && is_close_wait(f)) {
         say_spins(c);
         return;
@@ -178,15 +181,15 @@ void add_watchers(struct rules_case *c)
         return; /* who comes back needs no telling */
     const struct fact_watch *w = best_watch(f);
     if (f->watch_cnt == 0 && f->watchers_known == FACT_YES && f->holder_cnt > 0) {
-        say_nobody(c, severity, cause->certain);
+        say_nobody(c, severity, certain);
     } else if (w && w->spent == FACT_YES) {
-        say_spent(c, w, severity);
+        say_spent(c, w, severity, certain);
     } else if (w && !watch_reads(w)) {
-        say_no_interest(c, w, severity);
+        say_no_interest(c, w, severity, certain);
     } else if (w && w->edge == FACT_YES && w->waited == FACT_YES) {
         say_edge_missed(c, w, severity);
     } else if (w && w->waited == FACT_NO) {
-        say_loop_busy(c, w);
+        say_loop_busy(c, w, certain);
     } else {
         line_printf(&c->out->all[c->from].remedy,
                     "keep the descriptor in poll or epoll with POLLRDHUP (EPOLLRDHUP) "

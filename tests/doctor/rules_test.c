@@ -6,6 +6,7 @@
  *           named must yield nothing
  *   says    words that the findings must contain
  *   grace_us 0 for programs that are over; else what rules_defaults say
+ *   may_work the records that must not be ended without being forced; if given, no others
  *   end     how to end record 7 (wr, rdwr, rst), or "refuse": a half-close that works
  */
 #include <dirent.h>
@@ -93,6 +94,18 @@ static void check_end(const struct json *root, const struct facts_list *list,
     CHECK_STR(works ? "refuse" : control_how_name(rules_end_how(f)), want);
 }
 
+static void check_may_work(const struct json *root, const struct findings *findings)
+{
+    const struct json *ids = json_get(root, "may_work");
+    for (uint32_t i = 0; ids && i < findings->cnt; i++) {
+        const struct finding *f = &findings->all[i];
+        bool want = false;
+        for (const struct json *id = ids->child; id; id = id->next)
+            want = want || (uint64_t)id->number == f->about->id;
+        CHECK_EQ(f->may_work, want);
+    }
+}
+
 /* Every record must survive its way through JSON, and its story must be told without a crash. */
 static void check_round_trip(const struct facts_list *list)
 {
@@ -137,6 +150,7 @@ static void run_file(const void *arg)
         diagnose(&findings, &list, &options);
         check_expected(root, &list, &findings);
         check_says(root, &findings);
+        check_may_work(root, &findings);
         check_end(root, &list, &findings);
         check_round_trip(&list);
     }

@@ -337,6 +337,9 @@ but not by everybody who holds it, E proxies and half-closes, F what is on the w
 sockets; that a receive returned 0 leaves no trace in it. So *end-consumed* stands for all that read to the last byte, whether the
 program has read the end after it or not.
 
+Where the holder may be at work for others (*loop-asleep*, *loop-in-call*, *owner-busy*, *node-paused*) a busy healthy server looks the same: for
+the first minute it is attention, inferred, and the table has what is said afterwards.
+
 | scenario | cause | what the program does | the kernel's sockets | under `lastack run` |
 |---|---|---|---|---|
 """
