@@ -56,6 +56,9 @@ void numbers_begin(struct process_numbers *numbers, int dir, char *buffer);
 bool numbers_next(struct process_numbers *numbers, uint32_t *number);
 void numbers_end(struct process_numbers *numbers);
 
+/* How far CLOCK_MONOTONIC of our time namespace is ahead of the kernel's own, which BPF programs read
+ * (time_namespaces(7)); 0 where there is none. */
+int64_t process_clock_offset_ns(void);
 /* Since the boot, in the unit of `start_ticks`. */
 uint64_t process_now_ticks(void);
 uint64_t process_ticks_us(uint64_t ticks);

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "kernel/bpf_object.h"
+#include "kernel/process.h"
 #include "kernel/recorder_name.h"
 
 _Static_assert((int)CALL_CLOSE == (int)FACT_CALL_CLOSE && (int)CALL_EXEC == (int)FACT_CALL_EXEC &&
@@ -250,7 +251,7 @@ static void fill_creator(struct facts *f, const struct recorder_socket *s)
 
 static void complete(struct reader *reader, struct facts *f, const struct recorder_socket *s)
 {
-    reader->now_ns = f->taken_ns ? f->taken_ns : recorder_now_ns();
+    reader->now_ns = f->taken_ns ? f->taken_ns - (uint64_t)process_clock_offset_ns() : recorder_now_ns();
     fill_ages(reader, f, s);
     fill_answered(f, s);
     settle_ages(f, s);

@@ -14,7 +14,7 @@ uint64_t recorder_now_ns(void)
 {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+    return (uint64_t)(now.tv_sec * INT64_C(1000000000) + now.tv_nsec - process_clock_offset_ns());
 }
 
 uint64_t recorder_process_ticks(uint32_t pid)

@@ -22,7 +22,7 @@ struct recorder_maps {
  * False: there is none, or we may not see it. */
 bool recorder_maps_find(struct recorder_maps *maps, uint32_t not_id);
 void recorder_maps_close(struct recorder_maps *maps);
-uint64_t recorder_now_ns(void);
+uint64_t recorder_now_ns(void); /* by the clock of its programs */
 /* The start of a process as in /proc/PID/stat, 0: gone. */
 uint64_t recorder_process_ticks(uint32_t pid);
 
