@@ -15,6 +15,7 @@ import sys
 import time
 
 LASTACK, STORIES = sys.argv[1:3]
+OFFSET_S = 86400 # of the time namespace
 SOURCE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "stories.c")
 LIMIT_S = 60
 CASES = []
@@ -478,6 +479,29 @@ def older_than_the_recorder():
         expect(fact.get("at_least") is True, f"ages are lower bounds: {fact}")
 
 
+def a_time_namespace():
+    """Its clock is a day ahead of the kernel's: ages are right all the same."""
+    moved = ["unshare", "-T", "-f", "--monotonic", str(OFFSET_S), "--boottime", str(OFFSET_S)]
+    if subprocess.run([*moved, "true"], stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                      check=False).returncode != 0:
+        raise Skip("no time namespace here")
+    done = subprocess.run([*moved, sys.executable, __file__, LASTACK, STORIES, "moved"],
+                          stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=LIMIT_S, check=False)
+    equal((done.returncode, done.stdout), (0, "right\n"), f"within the time namespace ({done.stderr})")
+
+
+def ages_where_we_are():
+    """What a_time_namespace runs within."""
+    recorder = Recorder()
+    with Story("unread") as story:
+        fact = story.fact(lambda f: f["state"] == "CLOSE-WAIT")
+        for age in ("born_us", "state_us", "fin_in_us"):
+            expect(known(fact[age]) and fact[age] < OFFSET_S * 500000, f"{age}: {fact}")
+        expect(fact.get("at_least") is not True, f"they come from the recorder: {fact}")
+    recorder.end()
+    print("right", flush=True)
+
+
 def it_leaves_nothing():
     recorder = Recorder()
     recorder.end()
@@ -487,7 +511,7 @@ def it_leaves_nothing():
 
 def main():
     alone = [ten_thousand, memory_that_is_full, events, events_of_one_port, lines_of_some_only, without_calls,
-             older_than_the_recorder,
+             older_than_the_recorder, a_time_namespace,
              it_leaves_nothing]
     print(f"1..{len(CASES) + len(alone)}", flush=True)
     number, bad, reason, recorder = 0, 0, None, None
@@ -520,6 +544,9 @@ def main():
 
 
 try:
+    if sys.argv[3:] == ["moved"]:
+        ages_where_we_are()
+        sys.exit(0)
     STATUS = main()
 finally:
     if Recorder.living:
