@@ -46,10 +46,17 @@ static uint64_t clock_us(void)
 
 /* ---- listening ---- */
 
-/* "[::1]:9464" to "::1" and "9464". */
+/* "[::1]:9464" to "::1" and "9464". A port alone is not for all the world; ":9464" says that. */
 static bool split(const char *where, char host[128], const char **port)
 {
+    char own[32];
     const char *colon = strrchr(where, ':');
+    if (!colon && where[0] && strlen(where) <= 5) {
+        snprintf(own, sizeof own, "127.0.0.1:%s", where);
+        bool good = split(own, host, port);
+        *port = where;
+        return good;
+    }
     size_t len = colon ? (size_t)(colon - where) : 0;
     *port = colon ? colon + 1 : where;
     if (len >= 2 && where[0] == '[' && where[len - 1] == ']') {

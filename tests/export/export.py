@@ -316,12 +316,12 @@ def textfile(scratch):
 
 class Server:
     """A running server on a port of its own."""
-    def __init__(self, *words, where=("--stack", "kernel", "--here")):
+    def __init__(self, *words, where=("--stack", "kernel", "--here"), at="127.0.0.1:0"):
         self.process = subprocess.Popen(
-            [LASTACK, "export", *where, "--listen", "127.0.0.1:0", *words],
+            [LASTACK, "export", *where, "--listen", at, *words],
             stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-        line = self.process.stderr.readline()
-        self.port = int(re.search(r"http://127\.0\.0\.1:(\d+)/metrics", line).group(1))
+        self.words = self.process.stderr.readline()
+        self.port = int(re.search(r":(\d+)/metrics", self.words).group(1))
 
     def dial(self):
         s = socket.create_connection(("127.0.0.1", self.port), timeout=60)
@@ -469,6 +469,10 @@ def serving():
     status, _, errors = export("--listen", f"127.0.0.1:{server.port}")
     tap.check("a port that is taken", status == 2 and "Address already in use" in errors, errors)
     tap.check("it ends in order", server.stop() == 0)
+    lone = Server(where=("--facts", "/dev/null"), at="0")
+    tap.check("a port alone is of the loopback", lone.words.startswith("lastack export: serving http://127.0.0.1:"),
+              lone.words)
+    lone.stop()
     for where in ("", "x", "localhost:1", "1.2.3.4", "127.0.0.1:", "127.0.0.1:x", "127.0.0.1:99999",
                   "[::1:80", "a" * 300 + ":80"):
         status, _, errors = export("--listen", where)
