@@ -208,7 +208,7 @@ static void put_how_to_act(const struct screen *screen, int argc, char **argv)
 static void put_passed_over(const struct screen *screen, const struct end_items *items)
 {
     if (items->healthy_cnt)
-        fprintf(screen->file, "%u more fit and are half-closes that work, or may: passed over.\n",
+        fprintf(screen->file, "%u more fit and are connections that work, or may: passed over.\n",
                 items->healthy_cnt);
     if (items->more_cnt)
         fprintf(screen->file, "%u more fit and are beyond --limit.\n", items->more_cnt);

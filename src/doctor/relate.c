@@ -343,6 +343,37 @@ static bool is_leg(const struct facts *f)
            (f->state == LASTACK_FIN_WAIT_2 && f->orphan != FACT_YES);
 }
 
+/* A connection whose own data cannot leave: the key of its leg is 0; of one that is not read, 1. */
+static bool is_held_up(const struct facts *f)
+{
+    return f->send_window == 0 && fact_known(f->send_queue) && f->send_queue > 0;
+}
+
+static bool is_left_unread(const struct facts *f)
+{
+    return f->receive_window == 0 && fact_known(f->receive_queue) && f->receive_queue > 0 &&
+           f->state == LASTACK_ESTABLISHED && f->unaccepted != FACT_YES;
+}
+
+/* Of one process: what is not read waits for a connection on the other side that takes no more. */
+static void relate_held_up(struct leg *legs, size_t cnt)
+{
+    for (size_t i = 0, first = 0; i < cnt; i++) {
+        struct facts *f = legs[i].facts;
+        if (legs[i].pid != legs[first].pid)
+            first = i;
+        for (size_t j = first; legs[i].key && j < cnt && j < first + RELAY_WALK; j++) {
+            const struct facts *other = legs[j].facts;
+            if (legs[j].pid != legs[i].pid || legs[j].key)
+                break;
+            if (!f->relay_id && f->peer_id != other->id && f->passive != FACT_MAYBE &&
+                other->passive != FACT_MAYBE && f->passive != other->passive &&
+                strcmp(f->stack, other->stack) == 0)
+                f->relay_id = other->id;
+        }
+    }
+}
+
 static void count_alike(struct leg *legs, size_t cnt)
 {
     for (size_t i = 0, n; i < cnt; i += n) {
@@ -374,6 +405,16 @@ static void relate_owners(struct facts_list *list)
     }
     qsort(legs, leg_cnt, sizeof *legs, compare_legs);
     relate_legs(legs, leg_cnt);
+    leg_cnt = 0;
+    for (uint32_t i = 0; i < list->cnt; i++) {
+        struct facts *f = &list->all[i];
+        bool any = is_held_up(f) || is_left_unread(f);
+        uint32_t pid = any ? owner_of(f) : FACT_NO_PID;
+        if (pid != FACT_NO_PID)
+            legs[leg_cnt++] = (struct leg){pid, !is_held_up(f), 0, f};
+    }
+    qsort(legs, leg_cnt, sizeof *legs, compare_legs);
+    relate_held_up(legs, leg_cnt);
     for (uint32_t i = 0; i < list->cnt; i++) {
         struct facts *f = &list->all[i];
         bool over = f->state == LASTACK_CLOSE_WAIT || f->state == LASTACK_CLOSED;

@@ -170,13 +170,32 @@ static bool any_may_wake(const struct facts *f)
     return false;
 }
 
+/* The other leg of a proxy, whose peer takes no more: what comes in here waits for that. */
+static const struct facts *held_up_leg(const struct rules_case *c)
+{
+    const struct facts *f = c->f;
+    const struct facts *other = facts_list_find_in(c->list, f->stack, f->relay_id);
+    bool up = window_is_shut(f) && other && other->send_window == 0 && number_over(other->send_queue, 0);
+    return up && !holders_all_forgotten(c) ? other : NULL;
+}
+
+static void evidence_held_up(struct finding *finding, const struct facts *other)
+{
+    if (!other)
+        return;
+    text_printf(&finding->evidence, "its process has connection %llu to ", (unsigned long long)other->id);
+    words_end(&finding->evidence, &other->tuple.remote, other->tuple.remote_port);
+    line_printf(&finding->evidence, ", which takes no more: a proxy would read on when that side does");
+}
+
 static void say_unread(struct rules_case *c, const char *code, bool stuck)
 {
     const struct facts *f = c->f;
     uint64_t age_us = stuck ? f->data_in_us : fin_age(f);
     bool turn = any_may_come(c, age_us) && !holders_all_forgotten(c);
     bool busy = is_busy(f) || turn || (stuck && !holders_all_forgotten(c));
-    bool back = f->watch_cnt == 0 && any_comes_back(f, age_us);
+    const struct facts *leg = held_up_leg(c);
+    bool back = leg || (f->watch_cnt == 0 && any_comes_back(f, age_us));
     bool certain = !back && !turn && !(stuck && any_may_wake(f)) && !end_likely_unread(c);
     struct finding *finding = finding_add(c, code,
                                           back   ? SEVERITY_NOTE
@@ -185,7 +204,8 @@ static void say_unread(struct rules_case *c, const char *code, bool stuck)
                                           certain);
     unread_sentence(&finding->sentence, c);
     evidence_likely(finding, c);
-    if (back)
+    evidence_held_up(finding, leg);
+    if (back && !leg)
         line_printf(&finding->evidence,
                     "the call that it sits in ends by itself: a slow reader may "
                     "read on then");

@@ -299,3 +299,42 @@ TEST(stacks_are_worlds_of_their_own)
 }
 
 TEST_MAIN()
+
+/* A proxy and its origin live in one process: what the proxy does not read waits for its client, which takes
+ * no more, and not for the origin's own end of the same connection. */
+TEST(the_leg_that_takes_no_more_is_found)
+{
+    static const struct {
+        uint16_t local_port, remote_port;
+        uint32_t pid;
+        uint64_t receive_window, receive_queue, send_window, send_queue;
+        uint64_t relay_id;
+    } all[] = {
+        {5000, 80, 7, 0, 100, 9, 0, 3}, /* opened: the proxy's origin */
+        {80, 5000, 7, 9, 0, 0, 100, 0}, /* accepted: the other end of that */
+        {81, 6000, 7, 9, 0, 0, 100, 0}, /* accepted: the proxy's client */
+        {5001, 90, 8, 0, 100, 9, 0, 0}, /* opened: of another process */
+    };
+    struct facts_list list;
+    facts_list_init(&list);
+    for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) {
+        struct facts *f = facts_list_add(&list);
+        struct fact_holder *h = f ? facts_holder_add(&list, f) : NULL;
+        REQUIRE(h);
+        f->id = i + 1;
+        f->state = LASTACK_ESTABLISHED;
+        f->tuple.local_port = all[i].local_port;
+        f->tuple.remote_port = all[i].remote_port;
+        f->passive = all[i].local_port < 100 ? FACT_YES : FACT_NO;
+        f->receive_window = all[i].receive_window;
+        f->receive_queue = all[i].receive_queue;
+        f->send_window = all[i].send_window;
+        f->send_queue = all[i].send_queue;
+        h->kind = FACT_HOLDER_DESCRIPTOR;
+        h->pid = all[i].pid;
+    }
+    facts_list_relate(&list);
+    for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
+        CHECK_EQ(list.all[i].relay_id, all[i].relay_id);
+    facts_list_free(&list);
+}
