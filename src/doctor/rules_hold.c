@@ -326,7 +326,9 @@ bool rule_hidden(struct rules_case *c)
     struct finding *finding =
         finding_add(c, hidden.code, hidden.severity, hidden.certain);
     struct text *out = &finding->sentence;
-    text_add(out, "no process has a descriptor of it any more, and yet no FIN left: ");
+    bool on_its_way = hidden.by->kind == FACT_HOLDER_MESSAGE && !hidden.certain;
+    text_add(out, on_its_way ? "it was handed over, and waits to be received: "
+                             : "no process has a descriptor of it any more, and yet no FIN left: ");
     words_holder(out, f, hidden.by, true);
     if (is_close_wait(f)) {
         text_add(out, "; ");
