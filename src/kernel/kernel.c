@@ -165,12 +165,15 @@ static void say_unseen(struct scan *scan)
         text_printf(out, "the descriptors of %u processes of other users, and their network "
                     "namespaces, could not be looked at: root could (sudo lastack why)\n",
                     scan->unseen_processes);
+    else if (scan->spaceless)
+        text_printf(out, "the network namespaces of %u processes could not be read: root with "
+                    "CAP_SYS_PTRACE could\n", scan->spaceless);
     if (scan->few_files)
         text_add(out, "too few open files are allowed to look at all processes and network namespaces: "
                       "ulimit -n 1024\n");
     else if (scan->unseen_spaces)
-        text_printf(out, "%u other network namespaces could not be entered: root could\n",
-                    scan->unseen_spaces);
+        text_printf(out, "%u other network namespaces could not be entered: root with "
+                    "CAP_SYS_ADMIN could\n", scan->unseen_spaces);
     if (scan->cut)
         text_add(out, "there are more sockets or descriptors than are looked at: narrow it by "
                  "port, process or state\n");

@@ -48,6 +48,17 @@ static struct scan_space *space_add(struct scan *scan, uint64_t inode)
 
 /* ---- found by a process ---- */
 
+/* Denied: the kernel's own threads and the dead have none of their own. */
+static void find_denied(struct scan *scan, int proc, uint32_t pid)
+{
+    struct process_stat stat;
+    char path[32];
+    snprintf(path, sizeof path, "%u/stat", pid);
+    if (process_stat(proc, path, &stat) && !(stat.flags & PROCESS_FLAG_KERNEL) &&
+        !strchr("ZX", stat.state))
+        scan->spaceless++;
+}
+
 /* Descends into each namespace that a process lives in; most live in ours. */
 static void find_by_processes(struct scan *scan, char *buffer)
 {
@@ -59,6 +70,8 @@ static void find_by_processes(struct scan *scan, char *buffer)
     while (numbers_next(&numbers, &pid)) {
         snprintf(path, sizeof path, "%u/ns/net", pid);
         ssize_t len = readlinkat(proc, path, target, sizeof target - 1);
+        if (len < 0 && (errno == EACCES || errno == EPERM))
+            find_denied(scan, proc, pid);
         if (len <= 5)
             continue;
         target[len] = '\0';

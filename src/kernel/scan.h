@@ -174,6 +174,7 @@ struct scan {
     bool holders_all;    /* every process could be looked at, and none lies outside of our view */
     bool watchers_all;   /* every epoll could be looked at */
     uint32_t unseen_processes, unseen_spaces, unseen_epolls;
+    uint32_t spaceless; /* processes whose network namespace could not be read */
     bool cut;            /* a bound was reached */
     bool few_files;      /* our own limit of open files was */
     bool failed;         /* out of memory */

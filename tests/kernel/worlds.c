@@ -2,6 +2,7 @@
 /* Other network namespaces, lack of rights, and a world that changes while it is looked at. */
 #include <fcntl.h>
 #include <grp.h>
+#include <linux/capability.h>
 #include <netinet/in.h>
 #include <net/if.h>
 #include <sched.h>
@@ -10,6 +11,7 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 
 #include "scene.h"
@@ -116,6 +118,58 @@ SCENE_BY_PROC(without_rights_it_says_what_it_cannot_see)
     CHECK_EQ(WEXITSTATUS(status), 0);
     close(e.client);
     close(e.server);
+}
+
+/* Somebody else, in a namespace of his own. */
+static void live_as_another(struct child *self, void *arg)
+{
+    (void)arg;
+    if (unshare(CLONE_NEWNET) != 0 || setgroups(0, NULL) != 0 || setgid(65534) != 0 ||
+        setuid(65534) != 0)
+        _exit(1);
+    child_ready(self);
+    for (;;)
+        pause();
+}
+
+static int look_without(int capability, bool no_bpf, const char *words)
+{
+    struct __user_cap_header_struct head = {_LINUX_CAPABILITY_VERSION_3, 0};
+    struct __user_cap_data_struct sets[2];
+    struct scene s = {.options = {.no_bpf = no_bpf}};
+    facts_list_init(&s.list);
+    kernel_view_init(&s.view);
+    if (syscall(SYS_capget, &head, sets) != 0)
+        return 2;
+    sets[CAP_TO_INDEX(capability)].effective &= ~CAP_TO_MASK(capability);
+    sets[CAP_TO_INDEX(capability)].permitted &= ~CAP_TO_MASK(capability);
+    if (syscall(SYS_capset, &head, sets) != 0)
+        return 2;
+    look(&s);
+    CHECK(strstr(text_string(&s.view.unseen), words) != NULL);
+    facts_list_free(&s.list);
+    kernel_view_free(&s.view);
+    return test_state.failure_cnt ? 1 : 0;
+}
+
+SCENE(a_capability_that_lacks_is_named)
+{
+    static const struct {
+        int capability;
+        const char *words;
+    } lacks[] = {{CAP_SYS_PTRACE, "CAP_SYS_PTRACE"}, {CAP_SYS_ADMIN, "CAP_SYS_ADMIN"}};
+    struct child child = child_begin(live_as_another, NULL);
+    int status;
+    for (size_t i = 0; i < sizeof lacks / sizeof lacks[0]; i++) {
+        fflush(stdout);
+        pid_t pid = fork();
+        if (pid == 0)
+            _exit(look_without(lacks[i].capability, s->options.no_bpf, lacks[i].words));
+        REQUIRE_EQ(waitpid(pid, &status, 0), pid);
+        CHECK(WIFEXITED(status));
+        CHECK_EQ(WEXITSTATUS(status), 0);
+    }
+    child_end(&child);
 }
 
 /* A look in a world of its own must end with an error that says `word`; without holders it need not. */
