@@ -104,14 +104,14 @@ static void take_finding(struct filter *filter, const char *words, struct argp_s
     filter->finding = words;
 }
 
-/* A number within 0 and `max`, or a complaint. */
+/* A number within 1 and `max`, or a complaint: 0 is never meant, and must not mean all. */
 static unsigned long take_number(const char *option, const char *arg, unsigned long max,
                                  struct argp_state *state)
 {
     char *end;
     unsigned long v = strtoul(arg, &end, 10);
-    if (*arg < '0' || *arg > '9' || *end || v > max)
-        argp_error(state, "%s takes a number from 0 to %lu, not \"%s\"", option, max, arg);
+    if (*arg < '0' || *arg > '9' || *end || v == 0 || v > max)
+        argp_error(state, "%s takes a number from 1 to %lu, not \"%s\"", option, max, arg);
     return v;
 }
 

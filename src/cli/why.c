@@ -58,6 +58,8 @@ static error_t take_option(int key, char *arg, struct argp_state *state)
         o->target = arg;
         return 0;
     case ARGP_KEY_END:
+        if (o->every_us && !o->follow)
+            argp_error(state, "--every belongs to --follow");
         if (o->svg && !o->target)
             argp_error(state, "--svg draws one connection: give its ID");
         if (o->follow && o->target)

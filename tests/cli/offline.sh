@@ -26,7 +26,9 @@ for command in ss why end; do
         gives 2 "$lastack" "$command" --fly
 done
 check 'ss: unknown state' says 'there is no state "asleep"' gives 2 "$lastack" ss --state asleep
-check 'ss: bad port' says 'a number from 0 to 65535' gives 2 "$lastack" ss --port 65536
+check 'ss: bad port' says 'a number from 1 to 65535' gives 2 "$lastack" ss --port 65536
+check 'end: no process is 0' says '--pid takes a number from 1' gives 2 "$lastack" end --pid 0 --force
+check 'why: no port is 0' says '--port takes a number from 1' gives 2 "$lastack" why --port 0
 check 'ss: filter words' says 'filters are --state, --port, --pid, --program and --finding' gives 2 "$lastack" ss sport = 80
 check 'ss: bad pid' says '--pid takes a number' gives 2 "$lastack" ss --pid x1
 check 'ss: no such finding' says 'there is no finding "nix"' gives 2 "$lastack" ss --finding nix
