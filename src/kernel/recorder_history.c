@@ -28,6 +28,7 @@ struct reader {
     uint64_t now_ns; /* from which the ages of the record in hand count */
     fact_site_id ids[RECORDER_SITE_MAX + 1]; /* of sites in the list */
     bool looked[RECORDER_SITE_MAX + 1];
+    bool runtime[RECORDER_SITE_MAX + 1]; /* recorder_site.runtime */
     struct siblings siblings[RECORDER_SITE_MAX + 1];
 };
 
@@ -92,6 +93,7 @@ static fact_site_id stack_fact(struct reader *reader, uint64_t stack)
     if (bpf_map_lookup_elem(reader->maps.sites, &id, &record) == 0) {
         recorder_site_get(&site, &record);
         reader->ids[id] = facts_site_add(reader->list, &site);
+        reader->runtime[id] = record.runtime;
     }
     return reader->ids[id];
 }
@@ -132,10 +134,12 @@ static void fill_places(struct reader *reader, struct facts *f, const struct rec
     if (!f->born_at)
         return;
     const struct siblings *all = &reader->siblings[born];
+    f->sibling_linger_us = all->linger_ns / 1000;
+    if (reader->runtime[born])
+        return; /* other programs' connections are born there, too, and closed by what they please */
     f->sibling_cnt = all->born_cnt;
     f->sibling_closed_cnt = all->closed_cnt;
     f->sibling_close_at = stack_fact(reader, all->close_stack);
-    f->sibling_linger_us = all->linger_ns / 1000;
 }
 
 /* ---- one socket ---- */

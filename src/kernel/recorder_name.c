@@ -99,6 +99,7 @@ static uint32_t place_id(struct recorder_names *names, struct fact_site *site, b
         }
     }
     recorder_site_put(&record, site);
+    record.runtime = !own;
     uint32_t id = names->cnt + 1;
     if (names->cnt == RECORDER_SITE_MAX ||
         bpf_map_update_elem(names->sites, &id, &record, BPF_ANY) != 0) {

@@ -113,8 +113,8 @@ class Recorder:
 class Story:
     """One of stories.c, told to its end, and still there."""
 
-    def __init__(self, name, port=0):
-        self.program = subprocess.Popen([STORIES, name, str(port)], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    def __init__(self, name, port=0, command=None):
+        self.program = subprocess.Popen(command or [STORIES, name, str(port)], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         self.pid = self.program.pid
         self.port = int(read_line(self.program.stdout))
         expect(read_line(self.program.stdout) == "ready\n", "the story came to its end")
@@ -364,6 +364,30 @@ def workers_are_one_place():
             equal((fact["sibling_cnt"], fact["sibling_closed_cnt"]),
                   (facts[0]["sibling_cnt"], facts[0]["sibling_closed_cnt"]), "siblings, seen from each")
         expect(facts[0]["sibling_cnt"] - facts[0]["sibling_closed_cnt"] >= 20, "all of them are counted")
+
+
+INTERPRETED = """
+import socket, sys
+server = socket.create_server(("127.0.0.1", 0))
+client = socket.create_connection(server.getsockname())
+kept = server.accept()[0]
+for _ in range(9):
+    other = socket.create_connection(server.getsockname())
+    server.accept()[0].close()
+    other.close()
+print(server.getsockname()[1], flush=True)
+print("ready", flush=True)
+sys.stdin.read()
+"""
+
+
+@case
+def an_interpreter_is_no_place_of_one_program():
+    with Story("interpreted", command=[sys.executable, "-c", INTERPRETED]) as story:
+        fact = story.fact(lambda f: f["state"] == "ESTAB" and f.get("born_at"))
+        expect(not known(fact.get("sibling_cnt")) and not known(fact.get("sibling_closed_cnt")),
+               f"a vote of all programs of the interpreter: {fact}")
+        expect(not fact.get("sibling_close_at"), f"a place of all programs: {fact}")
 
 
 @case

@@ -13,7 +13,7 @@
 #include <linux/types.h>
 #endif
 
-#define RECORDER_MAGIC   0x6c61737461636b32ull /* of these very structures */
+#define RECORDER_MAGIC   0x6c61737461636b33ull /* of these very structures */
 #define RECORDER_CLOSES  4                     /* newest closes kept of a socket */
 #define RECORDER_STACK   4096
 #define RECORDER_CALL_MAX 8192 /* descriptors of one process that an exit looks at */
@@ -88,7 +88,8 @@ struct recorder_place {
 struct recorder_site {
     char function[64], file[128], module[64];
     __u32 line;
-    char stack[1020]; /* as of struct fact_site, cut at a line */
+    __u32 runtime; /* of an interpreter, a library of a language, libc: many programs' */
+    char stack[1016]; /* as of struct fact_site, cut at a line */
 };
 
 enum recorder_counter {
