@@ -15,8 +15,9 @@
 
 struct book_call {
     enum fact_call_kind kind;
-    uint32_t pid;
+    uint32_t pid, tid;
     int fd;
+    bool cut_off; /* a close() that an exit kept from happening, as far as is known */
     uint64_t ns;
     struct place *place; /* NULL: unknown */
     char program[FACT_PROGRAM_LEN];

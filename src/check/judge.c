@@ -77,12 +77,12 @@ static enum fact_origin origin_of(const struct watch *w, const struct process *p
                              : FACT_ORIGIN_UNKNOWN;
 }
 
-/* The exit cut off the very call that closes it. */
+/* The exit cut off the very call that closes it. An earlier close() of this number is no excuse: the
+ * connection may have been moved back there. */
 static bool was_being_closed(const struct process *p, const struct connection *c, int fd)
 {
     for (unsigned i = 0; c && i < c->call_cnt; i++)
-        if (c->calls[i].kind == FACT_CALL_CLOSE && c->calls[i].pid == p->pid &&
-            c->calls[i].fd == fd)
+        if (c->calls[i].cut_off && c->calls[i].pid == p->pid && c->calls[i].fd == fd)
             return true;
     return false;
 }

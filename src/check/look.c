@@ -361,3 +361,17 @@ uint64_t look_inode(uint32_t tid, int fd)
     target[len] = 0;
     return strncmp(target, "socket:[", 8) == 0 ? strtoull(target + 8, NULL, 10) : 0;
 }
+
+int look_closing(uint32_t tid)
+{
+    char path[48];
+    long call;
+    unsigned long fd;
+    snprintf(path, sizeof path, "/proc/%u/syscall", tid);
+    FILE *file = fopen(path, "re");
+    if (!file)
+        return -1;
+    bool closing = fscanf(file, "%ld %lx", &call, &fd) == 2 && call == SYS_close;
+    fclose(file);
+    return closing ? (int)fd : -1;
+}

@@ -61,5 +61,7 @@ bool look_has_messages(uint32_t tid, int fd);
 
 /* The inode of "socket:[N]" behind /proc/TID/fd/FD; 0: no socket. */
 uint64_t look_inode(uint32_t tid, int fd);
+/* The descriptor whose close() is the last call that a stopped thread made, or was about to; else -1. */
+int look_closing(uint32_t tid);
 
 #endif

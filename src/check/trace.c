@@ -87,9 +87,54 @@ static void note_call(struct watch *w, struct task *task, enum fact_call_kind ki
         return;
     }
     struct book_call call = {
-        .kind = kind, .pid = task->process->pid, .fd = fd, .ns = check_now_ns()};
+        .kind = kind, .pid = task->process->pid, .tid = task->tid, .fd = fd, .ns = check_now_ns()};
+    call.cut_off = kind == FACT_CALL_CLOSE; /* until the thread is heard of again */
+    task->closing = call.cut_off ? inode : 0;
     memcpy(call.program, task->process->program, sizeof call.program);
     call.place = place_take(&w->places, task->process->image, task->process->pid, task->tid);
+    book_call(c, &call);
+}
+
+static struct book_call *find_close(struct connection *c, uint32_t pid, int fd)
+{
+    for (unsigned i = c ? c->call_cnt : 0; i-- > 0;)
+        if (c->calls[i].kind == FACT_CALL_CLOSE && c->calls[i].pid == pid &&
+            c->calls[i].fd == fd)
+            return &c->calls[i];
+    return NULL;
+}
+
+/* A thread that is heard of again has its close() behind it. */
+static void note_closed(const struct watch *w, struct task *task)
+{
+    struct connection *c = task->closing ? book_find(&w->book, task->closing) : NULL;
+    for (unsigned i = 0; c && i < c->call_cnt; i++)
+        if (c->calls[i].tid == task->tid)
+            c->calls[i].cut_off = false;
+    task->closing = 0;
+}
+
+/* At the exit of a thread: if that came between its call of close() and the close itself, say so. The
+ * call may not have been heard of: a thread that is killed does not stop there any more. */
+static void note_cut_off(struct watch *w, struct task *task)
+{
+    const struct process *process = task->process;
+    note_closed(w, task);
+    int fd = process->touched ? look_closing(task->tid) : -1;
+    uint64_t inode = fd >= 0 ? look_inode(task->tid, fd) : 0;
+    struct connection *c = inode ? book_find(&w->book, inode) : NULL;
+    struct book_call *heard = find_close(c, process->pid, fd);
+    if (heard)
+        heard->cut_off = true;
+    if (!c || c->outside || heard)
+        return;
+    struct book_call call = {.kind = FACT_CALL_CLOSE,
+                             .pid = process->pid,
+                             .tid = task->tid,
+                             .fd = fd,
+                             .cut_off = true,
+                             .ns = check_now_ns()};
+    memcpy(call.program, process->program, sizeof call.program);
     book_call(c, &call);
 }
 
@@ -115,6 +160,7 @@ static void at_call(struct watch *w, struct task *task, unsigned call)
         go_on(task, PTRACE_CONT, 0);
         return;
     }
+    note_closed(w, task);
     if (!info_read(task, &info)) {
         go_on(task, PTRACE_CONT, 0);
         return;
@@ -235,6 +281,7 @@ static void at_exit(struct watch *w, struct task *task)
         task->exit_signal = (int)(message_of(task) & 0x7f);
         task->process->live_cnt--;
         lend_look(w, task->process);
+        note_cut_off(w, task);
         if (task->call == CALL_CONNECT && !w->over)
             birth(w, task, task->fd, false); /* the exit cut it off, but it may have been made */
     }

@@ -35,6 +35,7 @@ struct task {
     uint32_t tid;
     bool leaving;         /* past the stop at its exit */
     bool lent;            /* to a tracer of its own program: nothing is heard of it */
+    uint64_t closing;     /* the socket of its close(), until it is heard of again; 0: none */
     bool makes_tracer;    /* with the clone() that it is in */
     enum check_call call; /* it is inside; its end is awaited */
     int fd;               /* of that call */

@@ -218,6 +218,14 @@ def dup(ground):
     near(leak["facts"].get("born_at"), "server_accept", "accept")
 
 
+def moved_back(ground):
+    """A connection that was moved away from its number and back is open."""
+    report, status = ground.subject("moved-back")
+    leak = only_leak(report, "dup-holds")
+    equal((status, report["connections"]), (1, 2), "exit status, connections")
+    near(leak["facts"].get("born_at"), "server_accept", "accept")
+
+
 def not_blocking(ground):
     """Born where connect() was called, not where it was waited for."""
     leak = only_leak(ground.subject("not-blocking")[0], "open-at-exit")
@@ -660,7 +668,7 @@ def what_may_not_be_seen(ground):
 
 TESTS = [clean_program(name) for name in CLEAN] + [
     forks_are_counted, ten_thousand, silence_and_a_word, from_outside, error_path, end_read, end_unread,
-    client_open, child_exit, exec_heir, dup, not_blocking, families, thread, first_thread_gone, own_tracer, many_leaks, both_ends, daemon,
+    client_open, child_exit, exec_heir, dup, moved_back, not_blocking, families, thread, first_thread_gone, own_tracer, many_leaks, both_ends, daemon,
     daemons_are_killed, daemons_go_on, message,
     elsewhere, elsewhere_as_nobody, fast, python_program, killed, ignore_open, suppressions, statuses,
     killed_in_exec, wrong_usage, nested, signals_are_handed_on, signals_to_the_group, signals_of_a_terminal, signals_after_the_end, killed_check,

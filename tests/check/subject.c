@@ -489,6 +489,18 @@ static void run_dup(void)
     conversation_end(server);
 }
 
+/* Moved away and back: the number was closed once, and has the connection again. */
+static void run_moved_back(void)
+{
+    int client = client_open(), server = server_accept();
+    int copy = fcntl(server, F_DUPFD, 50);
+    conversation_end(client);
+    drain(server);
+    close(server);
+    must(dup2(copy, server) == server, "dup2");
+    close(copy);
+}
+
 /* connect() that goes on when it has come back. */
 static void run_not_blocking(void)
 {
@@ -756,6 +768,7 @@ static const struct {
     {"child-exit", run_child_exit},
     {"exec-heir", run_exec_heir},
     {"dup", run_dup},
+    {"moved-back", run_moved_back},
     {"not-blocking", run_not_blocking},
     {"ip6", run_ip6},
     {"mapped", run_mapped},
