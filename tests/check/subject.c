@@ -492,8 +492,7 @@ static void run_dup(void)
 /* Moved away and back: the number was closed once, and has the connection again. */
 static void run_moved_back(void)
 {
-    int client = client_open(), server = server_accept();
-    int copy = fcntl(server, F_DUPFD, 50);
+    int client = client_open(), server = server_accept(), copy = fcntl(server, F_DUPFD, 50);
     conversation_end(client);
     drain(server);
     close(server);
