@@ -60,7 +60,8 @@ static error_t take_option(int key, char *arg, struct argp_state *state)
 }
 
 static const struct argp_option options[] = {
-    {"listen", KEY_LISTEN, "ADDRESS", 0, "Serve http://ADDRESS/metrics (127.0.0.1:9464 or 9464; [::1]:9464; :9464 for other machines too)",
+    {"listen", KEY_LISTEN, "ADDRESS", 0,
+     "Serve http://ADDRESS/metrics (127.0.0.1:9464 or 9464; [::1]:9464; :9464 for other machines too)",
      1},
     {"textfile", KEY_TEXTFILE, "FILE", 0,
      "Write FILE, whole or not at all, for the textfile collector of node_exporter", 1},
