@@ -85,7 +85,8 @@ static error_t take_option(int key, char *arg, struct argp_state *state)
 static const struct argp_option options[] = {
     {"lines", 'l', NULL, 0, "Source lines of births, of reads of the end, of closes", 0},
     {"port", KEY_PORT, "PORT", 0, "Lines and events only of connections with this port", 0},
-    {"pid", KEY_PID, "PID", 0, "Lines and calls only of this process; what packets cause is shown of all (see --port)", 0},
+    {"pid", KEY_PID, "PID", 0,
+     "Lines and calls only of this process; what packets cause is shown of all (see --port)", 0},
     {"sample", KEY_SAMPLE, "1/N", 0, "Lines of one connection in N", 0},
     {"events", KEY_EVENTS, NULL, 0, "Print one line for each event", 0},
     {"json", KEY_JSON, NULL, 0, "Print events as JSON, one object a line", 0},
