@@ -358,22 +358,10 @@ static void signals_to_catch(sigset_t *caught)
         sigaddset(caught, signal);
 }
 
-/* Standard files that are closed stay so for the program; but none of ours may take their place. */
-static void keep_standard_numbers(void)
-{
-    int fd;
-    do
-        fd = open("/dev/null", O_RDWR | O_CLOEXEC);
-    while (fd >= 0 && fd <= STDERR_FILENO);
-    if (fd >= 0)
-        close(fd);
-}
-
 int check_run(const struct check_options *options, int leak_status, check_tell *tell, void *arg)
 {
     sigset_t caught, before;
     int news[2];
-    keep_standard_numbers();
     signals_to_catch(&caught);
     sigprocmask(SIG_BLOCK, &caught, &before);
     struct watched w = {.signals = signalfd(-1, &caught, SFD_CLOEXEC), .program = -1};
