@@ -39,7 +39,6 @@ struct record_head {
 enum {
     SOCKET_OPEN = 1,       /* has a file */
     SOCKET_KERNEL = 2,     /* a user within the kernel instead of a file */
-    SOCKET_KEEPALIVE = 4,
     SOCKET_DEAD = 8,       /* met as a descriptor: in no table */
     SOCKET_WATCH_CUT = 16, /* not all of its wait queue was walked */
     SOCKET_HALF = 32,      /* a request or a time-wait entry: only the first half is filled */

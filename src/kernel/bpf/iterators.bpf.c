@@ -289,8 +289,6 @@ static __always_inline void write_socket(struct seq_file *seq, struct tcp_sock *
         r.flags = SOCKET_DEAD;
         r.local_port = __builtin_bswap16(icsk->icsk_inet.inet_sport);
     }
-    if (sk->__sk_common.skc_flags >> SOCK_KEEPOPEN & 1)
-        r.flags |= SOCKET_KEEPALIVE;
     r.shutdown = sk->sk_shutdown;
     r.uid = sk->sk_uid.val;
     r.error = sk->sk_err;

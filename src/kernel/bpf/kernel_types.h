@@ -145,7 +145,6 @@ struct sock_common {
     possible_net_t skc_net;
     struct in6_addr skc_v6_daddr, skc_v6_rcv_saddr;
     atomic64_t skc_cookie;
-    union { unsigned long skc_flags; };
     int skc_bound_dev_if;
 };
 
@@ -197,7 +196,6 @@ struct inet_timewait_sock {
     struct timer_list tw_timer;
 };
 struct tcp_timewait_sock { struct inet_timewait_sock tw_sk; };
-enum { SOCK_KEEPOPEN = 3 }; /* of enum sock_flags */
 struct request_sock_queue { struct request_sock *rskq_accept_head; };
 struct inet_sock { struct sock sk; __be16 inet_sport; };
 struct inet_connection_sock {
